@@ -1,0 +1,102 @@
+"""Containers: one file each, found by content. A new one is its file plus its name here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from ..errors import FormatError, OutputError, SurgeryError, shown
+from .base import Limits, Order, Sink, Source
+from .files import File
+
+
+class Format(NamedTuple):
+    """Where a container's code is, and the suffixes that ask for it. The module offers
+
+    sniff(head, file) → bool    is this file one of ours, by content
+    open(file, limits) → Source
+    create(path, order) → Sink
+    CARRIES                     what it can hold
+    """
+
+    module: str
+    suffixes: tuple[str, ...]
+    dialect: str | None = None  # of what is written under this suffix, where the suffix says it
+
+
+FORMATS = {
+    "safetensors": Format(".safetensors", (".safetensors",)),
+    "torch": Format(".torch_zip", (".pt", ".pth", ".bin", ".ckpt"), "torch"),
+    "keras": Format(".keras_zip", (".keras",), "keras"),
+    "keras-weights": Format(".keras_weights", (".weights.h5",), "keras"),
+    "keras-h5": Format(".keras_legacy", (".h5", ".hdf5"), "keras"),
+}
+
+HEAD = 512  # enough of a file to tell every container
+
+
+def module_of(container: str) -> Any:
+    """The module that reads and writes a container."""
+    return import_module(FORMATS[container].module, __name__)
+
+
+def container_of(path: str) -> str:
+    """The container that a path's suffix asks for, or `OutputError`."""
+    for name, row in FORMATS.items():
+        if path.lower().endswith(row.suffixes):
+            return name
+    known = " ".join(s for row in FORMATS.values() for s in row.suffixes)
+    raise OutputError(f"{shown(path)}: no container has this suffix; known: {known}")
+
+
+def open_source(path: str, limits: Limits | None = None) -> Source:
+    """Open a checkpoint by content; a suffix that says otherwise is a remark of the source."""
+    file = File(path)
+    try:
+        return _boundary(path, lambda: _open(file, limits or Limits()))
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open(file: File, limits: Limits) -> Source:
+    if file.size == 0:
+        raise FormatError(file.path, "", "is empty")
+    head = file.pread(0, min(HEAD, file.size))
+    expected = next((n for n, r in FORMATS.items() if file.path.lower().endswith(r.suffixes)), None)
+    for name in sorted(FORMATS, key=lambda n: n != expected):
+        module = module_of(name)
+        if module.sniff(head, file):
+            source: Source = module.open(file, limits)
+            if expected not in (None, name):
+                source.remarks.append(f"the suffix says {expected}, the content is {name}")
+            return source
+    raise FormatError(file.path, "", f"is none of the containers read here: {_guess(head)}")
+
+
+def _guess(head: bytes) -> str:
+    if head.startswith(b"version https://git-lfs"):
+        return "it is a git-lfs pointer; fetch the real file with git lfs pull"
+    if head.lstrip()[:1] == b"<":
+        return "it looks like a web page, perhaps a failed download"
+    return ", ".join(FORMATS)
+
+
+def _boundary(path: str, work: Callable[[], Source]) -> Source:
+    """Whatever a parser raises on hostile bytes becomes one error of our tree."""
+    from ..errors import BrokenFile
+
+    try:
+        return work()
+    except (SurgeryError, OSError):
+        raise
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        raise BrokenFile(path, "", f"cannot be read: {text}") from error
+
+
+def create_sink(container: str, path: str, order: Order) -> Sink:
+    """Start writing a checkpoint."""
+    sink: Sink = module_of(container).create(path, order)
+    return sink

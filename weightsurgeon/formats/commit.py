@@ -1,0 +1,124 @@
+"""Half a file is no file: an output is written beside its place and renamed when it is whole.
+
+Temporary sibling → reserve → write → fsync → rename → fsync of the folder. An exception removes
+the temporary; a kill leaves it, and the next writer of the same target sweeps it: a live writer
+holds a lock on its temporary, a dead one lost it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import stat
+from pathlib import Path
+
+from ..errors import OutputError, shown
+
+
+class AtomicFile:
+    """A file of known size that appears under its name only when it is complete."""
+
+    def __init__(self, path: str | os.PathLike[str], nbytes: int) -> None:
+        self.path = os.fspath(path)
+        self.target = Path(os.path.realpath(self.path))  # a link's target is replaced, not the link
+        self.fd = -1
+        _refuse_special(self.path, self.target)
+        _sweep(self.target)
+        try:
+            self.temporary, self.fd = _create(self.target)
+            self._reserve(nbytes)
+        except OSError as error:
+            self.abort()
+            raise output_error(self.path, error) from error
+
+    def _reserve(self, nbytes: int) -> None:
+        """Take the space now: a full disk is found before the first byte, and writes get faster."""
+        if nbytes:
+            os.posix_fallocate(self.fd, 0, nbytes)
+
+    def commit(self) -> None:
+        """Make it durable and publish it."""
+        try:
+            os.fsync(self.fd)
+            os.replace(self.temporary, self.target)
+        except OSError as error:
+            self.abort()
+            raise output_error(self.path, error) from error
+        os.close(self.fd)
+        self.fd = -1
+        _sync_folder(self.target.parent)
+
+    def abort(self) -> None:
+        """Remove the temporary; harmless after a commit."""
+        if self.fd >= 0:
+            self.temporary.unlink(missing_ok=True)
+            os.close(self.fd)
+            self.fd = -1
+
+
+def output_error(path: object, error: OSError) -> OutputError:
+    """One line for what the system said about an output."""
+    return OutputError(f"{shown(path)}: cannot be written: {error.strerror or error}")
+
+
+def _refuse_special(path: str, target: Path) -> None:
+    if target.is_dir():
+        raise OutputError(f"{shown(path)}: is a folder; give the name of a file in it")
+    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+        raise OutputError(f"{shown(path)}: is no regular file and is not overwritten")
+    if target.parent.name == "blobs" and target.parent.parent.name.startswith("models--"):
+        raise OutputError(f"{shown(path)}: lies in a shared model cache; write to another folder")
+    if not target.parent.is_dir():
+        raise OutputError(f"{shown(path)}: there is no folder {shown(target.parent)}")
+
+
+def _create(target: Path) -> tuple[Path, int]:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    while True:
+        name = target.with_name(f".{target.name[:200]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+        fd = os.open(name, flags, 0o666)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.fstat(fd).st_nlink:  # else another writer swept it between these two lines
+            break
+        os.close(fd)
+    if target.exists():
+        os.fchmod(fd, target.stat().st_mode & 0o777)
+    return name, fd
+
+
+def _sweep(target: Path) -> None:
+    """Remove what killed writers of this target left behind."""
+    pattern = re.compile(re.escape(f".{target.name[:200]}.") + r"\d+\.[0-9a-f]{8}\.tmp")
+    try:
+        stale = [e.path for e in os.scandir(target.parent) if pattern.fullmatch(e.name)]
+    except OSError:
+        return  # an unreadable folder is reported when the temporary is made
+    for path in stale:
+        _unlink_if_dead(path)
+
+
+def _unlink_if_dead(path: str) -> None:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(fd).st_ino == os.stat(path, follow_symlinks=False).st_ino:
+            os.unlink(path)
+    except OSError:
+        pass  # locked: its writer lives
+    finally:
+        os.close(fd)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError:
+        pass  # the output is published; only its durability over a power loss is not certain
+    finally:
+        os.close(fd)
