@@ -48,7 +48,11 @@ class SurgeryError(Exception):
 
 
 class SpecError(SurgeryError):
-    """Shapes, dtypes or axes that do not fit together."""
+    """Shapes, dtypes or axes that do not fit together; `id` is the refusal it becomes in a plan."""
+
+    def __init__(self, text: str, id: str = "shape") -> None:
+        self.id = id
+        super().__init__(text)
 
 
 class FormatError(SurgeryError):

@@ -48,6 +48,7 @@ class Op:
     place    expr, block, destination → for each input the view of the destination in which its
              block may be computed directly; absent where an op must see its inputs first
     undo     a movement only: expr → the op and params that lead from its result back to its input
+    in_place True where the result has its input's bytes in the same order: nothing moves
     """
 
     name: str
@@ -56,6 +57,7 @@ class Op:
     compute: Callable[[Expr, Block, Sequence[Any]], Any]
     place: Callable[[Expr, Block, Any], Sequence[Any] | None] | None = None
     undo: Callable[[Expr], tuple[Op, Mapping[str, Any]]] | None = None
+    in_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,56 @@
+"""Normalisations and PReLU. Judged with Keras 3.15 and PyTorch 2.13 by equal outputs."""
+
+from __future__ import annotations
+
+_FEATURE = {"all": "feature"}
+_FLATTENED = {"keras": "F", "torch": "F"}
+_MAP = {"keras": "h w feature", "torch": "feature h w"}
+
+AXES = {
+    **{f"batchnorm.{role}": _FEATURE for role in ("gamma", "beta", "mean", "variance")},
+    **{f"batchnorm.{role}@flatten_from": _FLATTENED for role in ("gamma", "beta", "mean", "variance")},
+    **{f"{kind}.{role}": _FEATURE for kind in ("layernorm", "groupnorm") for role in ("gamma", "beta")},
+    **{f"layernorm.{role}@flatten_from": _FLATTENED for role in ("gamma", "beta")},
+    **{f"layernorm.{role}@map": _MAP for role in ("gamma", "beta")},
+    "rmsnorm.gamma": _FEATURE,
+    "rmsnorm.gamma@flatten_from": _FLATTENED,
+    # S: a 1 for each axis the slope is shared over; none behind a Dense
+    "prelu.alpha": {"keras": "S feature", "torch": "feature"},
+    "prelu.alpha@flatten_from": _FLATTENED,
+}
+
+_AFFINE = {
+    "gamma": {"keras": "gamma", "torch": "weight|gamma", "flax": "scale"},
+    "beta": {"keras": "beta", "torch": "bias|beta", "flax": "bias"},
+}
+LEAVES = {
+    "batchnorm": {
+        **_AFFINE,
+        "mean": {"keras": "moving_mean", "torch": "running_mean", "flax": "mean"},
+        "variance": {"keras": "moving_variance", "torch": "running_var", "flax": "var"},
+        "num_batches_tracked": {"torch": "num_batches_tracked"},
+    },
+    "layernorm": _AFFINE,
+    "groupnorm": _AFFINE,
+    "rmsnorm": {"gamma": {"keras": "scale", "torch": "weight", "flax": "scale"}},
+    "prelu": {"alpha": {"keras": "alpha", "torch": "weight", "flax": "negative_slope"}},
+}
+
+WORDS = {
+    "BatchNormalization": "batchnorm",
+    "LayerNormalization": "layernorm",
+    "GroupNormalization": "groupnorm",
+    "RMSNormalization": "rmsnorm",
+    "PReLU": "prelu",
+}
+
+# kind, option, value, the dialect that cannot hold it, why
+REFUSED = (
+    (
+        "layernorm",
+        "rms_scaling",
+        True,
+        "torch",
+        "it divides by the deviation about the mean without centring; no RMSNorm does that",
+    ),
+)

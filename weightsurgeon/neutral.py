@@ -1,0 +1,128 @@
+"""The neutral metadata: what is known of the tensors, as strings that any container can carry.
+
+All keys start with `weightsurgeon.`; values are compact JSON with sorted keys, and hold no time,
+host or path, so that the same plan gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import BrokenFile, SpecError
+from .layout import parse
+from .formats.base import Meaning, Source
+
+VERSION = "1"
+_PREFIX = "weightsurgeon."
+FOREIGN_LOADERS = {"torch": "pt", "keras": "tf", "tf": "tf", "flax": "flax"}
+
+
+def encode(
+    meanings: Mapping[str, Meaning],
+    ties: Mapping[str, str],
+    dialect: str | None,
+    sources: list[dict[str, Any]],
+    plan: str,
+    mappings: list[str],
+    foreign: Mapping[str, str],
+) -> dict[str, str]:
+    """The metadata of an output: foreign keys carried through, ours made anew."""
+    carried = {k: v for k, v in foreign.items() if not k.startswith(_PREFIX)}
+    if dialect in FOREIGN_LOADERS:
+        carried["format"] = FOREIGN_LOADERS[dialect]
+    tensors = {name: entry for name, m in meanings.items() if (entry := _entry(m))}
+    for name, stored in ties.items():
+        tensors.setdefault(name, {})["tied_to"] = stored
+    ours = {
+        "version": VERSION,
+        "source": _dump({"dialect": dialect, "from": sources}),
+        "tensors": _dump(tensors),
+        "plan": plan,
+        "mappings": _dump(sorted(mappings)),
+    }
+    return {**carried, **{_PREFIX + key: value for key, value in ours.items()}}
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def _entry(meaning: Meaning) -> dict[str, Any]:
+    entry: dict[str, Any] = {}
+    if meaning.axes is not None:
+        entry["axes"] = str(meaning.axes)
+    if meaning.role:
+        entry["role"] = meaning.role
+    if meaning.kind:
+        options = {k: v for k, v in meaning.options.items() if k != "inferred"}
+        entry["layer"] = {**options, "kind": meaning.kind, "name": meaning.layer}
+    return entry
+
+
+def dialect_of(source: Source) -> str | None:
+    """The dialect that our metadata in a file states, if there is any."""
+    stated = _load(source, "source")
+    dialect = stated.get("dialect") if isinstance(stated, dict) else None
+    return dialect if isinstance(dialect, str) else None
+
+
+def mappings_of(source: Source) -> list[str]:
+    """The hashes of the mappings that made a file."""
+    stated = _load(source, "mappings")
+    return [x for x in stated if isinstance(x, str)] if isinstance(stated, list) else []
+
+
+def meanings_of(source: Source) -> dict[str, Meaning]:
+    """What our metadata in a file says of its tensors.
+
+    Errors: BrokenFile where the stated axes do not fit the tensor: they would drive a transpose.
+    """
+    if source.metadata.get(_PREFIX + "version", VERSION) != VERSION:
+        source.remarks.append("its layout metadata is of a newer version and is not used")
+        return {}
+    stated = _load(source, "tensors")
+    found = {}
+    for name, entry in stated.items() if isinstance(stated, dict) else ():
+        if name in source.specs and isinstance(entry, dict):
+            found[name] = _meaning(source, name, entry)
+    return found
+
+
+def ties_of(source: Source) -> dict[str, str]:
+    """Names that our metadata declares to be another stored tensor."""
+    stated = _load(source, "tensors")
+    if not isinstance(stated, dict):
+        return {}
+    ties = {n: e["tied_to"] for n, e in stated.items() if isinstance(e, dict) and "tied_to" in e}
+    for name, stored in ties.items():
+        if stored not in source.specs or name in source.specs:
+            raise BrokenFile(source.path, name, f"is declared tied to {stored!r}, which cannot be")
+    return ties
+
+
+def _load(source: Source, key: str) -> Any:
+    text = source.metadata.get(_PREFIX + key)
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BrokenFile(source.path, _PREFIX + key, f"is no JSON: {error}") from error
+
+
+def _meaning(source: Source, name: str, entry: Mapping[str, Any]) -> Meaning:
+    axes, shape = None, source.specs[name].shape
+    text = entry.get("axes")
+    if isinstance(text, str):
+        try:
+            axes = parse(text)
+        except SpecError as error:
+            raise BrokenFile(source.path, name, str(error)) from error
+        if len(axes) != len(shape):
+            raise BrokenFile(source.path, name, f"axes [{text}] do not fit the shape {shape}")
+    layer = entry.get("layer")
+    layer = dict(layer) if isinstance(layer, dict) else {}
+    kind, owner = layer.pop("kind", None), layer.pop("name", "")
+    return Meaning(entry.get("role"), kind, axes, owner, layer, "metadata")

@@ -1,0 +1,105 @@
+"""Arithmetic: values change. At least float32 inside, one rounding to the declared dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..errors import SpecError
+from ..expr import Block, Expr, Op, apply, block_shape
+from ..spec import Axes, DType, TensorSpec, dtype_of
+
+Specs = tuple[TensorSpec, ...]
+
+# The exponent range and the digits of each float: what decides whether a cast can lose.
+_FLOATS = {  # name: (smallest, largest exponent of a normal number, bits of the significand)
+    "float64": (-1022, 1023, 53),
+    "float32": (-126, 127, 24),
+    "bfloat16": (-126, 127, 8),
+    "float16": (-14, 15, 11),
+    "float8_e5m2": (-14, 15, 3),
+    "float8_e4m3fn": (-6, 8, 4),
+}
+
+
+def cast(x: Expr, dtype: DType | str) -> Expr:
+    """The values rounded to another float dtype, to nearest even, once.
+
+    Errors: SpecError for integers and bools: they are copied, never converted.
+
+    >>> from weightsurgeon.expr import array
+    >>> cast(array([1.00390625]), "bfloat16").numpy().tolist()
+    [1.0]
+    """
+    return apply(CAST, x, dtype=dtype_of(dtype))
+
+
+def loses(source: DType, target: DType) -> bool:
+    """Whether a cast can change a value: False only where every value has its place."""
+    if source == target:
+        return False
+    a, b = _FLOATS.get(source.name), _FLOATS.get(target.name)
+    if a is None or b is None:
+        return True
+    return a[0] < b[0] or a[1] > b[1] or a[2] > b[2]
+
+
+def _cast_infer(specs: Specs, dtype: DType) -> TensorSpec:
+    (x,) = specs
+    if x.dtype != dtype and not (x.dtype.kind == dtype.kind == "float"):
+        raise SpecError(f"cast: {x.dtype} to {dtype}; only floats are cast, integers are copied")
+    return x._replace(dtype=dtype)
+
+
+def _cast_compute(expr: Expr, block: Block, values: Sequence[Any]) -> Any:
+    (x,) = values
+    source, target = expr.inputs[0].spec.dtype, expr.spec.dtype
+    if source.name == "float64" and target.bits < 32 and target.name != "float16":
+        x = round_to_odd(x)  # ml_dtypes go through float32: two roundings
+    import numpy as np
+
+    with np.errstate(over="ignore", invalid="ignore"):  # an overflow is Inf, and is reported
+        return x.astype(target.numpy())
+
+
+def round_to_odd(x: Any) -> Any:
+    """Round float64 to float32 so that a second rounding, to fewer digits, is the only one.
+
+    Truncates, and sets the last bit where anything was cut off (Boldo and Melquiond 2008).
+    """
+    import numpy as np
+
+    y = x.astype(np.float32)
+    bits = y.view(np.uint32)
+    back = y.astype(np.float64)
+    finite = np.isfinite(y)
+    bits -= (finite & (np.abs(back) > np.abs(x))).astype(np.uint32)  # rounded away: step back
+    bits |= (finite & (back != x)).astype(np.uint32)
+    return y
+
+
+CAST = Op("cast", _cast_infer, lambda expr, block: [block], _cast_compute)
+
+
+def full(shape: Iterable[int], dtype: DType | str, value: float = 0, axes: Any = None) -> Expr:
+    """A tensor that holds one value everywhere.
+
+    >>> full((2,), "int64", 7).numpy().tolist()
+    [7, 7]
+    """
+    return apply(FULL, shape=tuple(shape), dtype=dtype_of(dtype), value=value, axes=axes)
+
+
+def _full_infer(
+    specs: Specs, shape: tuple[int, ...], dtype: DType, value: float, axes: Axes | None
+) -> TensorSpec:
+    return TensorSpec(dtype, shape, axes)
+
+
+def _full_compute(expr: Expr, block: Block, values: Sequence[Any]) -> Any:
+    import numpy as np
+
+    return np.full(block_shape(block), expr.params["value"], expr.spec.dtype.numpy())
+
+
+FULL = Op("full", _full_infer, lambda expr, block: [], _full_compute)

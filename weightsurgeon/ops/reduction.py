@@ -1,0 +1,49 @@
+"""Reductions: many blocks in, one small result out. They fold fixed runs, so that no result
+depends on blocks or threads."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..errors import SpecError
+from ..expr import Reduce
+from ..spec import TensorSpec
+
+
+class Difference(NamedTuple):
+    """How far two tensors are apart.
+
+    count: elements whose bits differ · first: flat index of the first of them ·
+    worst: largest |a − b|, NaN against a number counted as inf · at: its flat index
+    """
+
+    count: int = 0
+    first: int | None = None
+    worst: float = 0.0
+    at: int | None = None
+
+
+def _infer(specs: tuple[TensorSpec, ...]) -> None:
+    a, b = specs
+    if a.shape != b.shape or a.dtype != b.dtype:
+        raise SpecError(f"cannot be compared: {a} and {b}")
+
+
+def _fold(state: Difference, start: int, a: Any, b: Any) -> Difference:
+    from ..kernels import differences
+
+    count, first, worst, at = differences(a, b)
+    if not count:
+        return state
+    found = Difference(count, start + first, worst, start + at)
+    return _merge(state, found)
+
+
+def _merge(state: Difference, later: Difference) -> Difference:
+    worst = max((state, later), key=lambda d: d.worst)  # the earlier one where they are equal
+    first = state.first if state.first is not None else later.first
+    at = worst.at if worst.at is not None else first
+    return Difference(state.count + later.count, first, worst.worst, at)
+
+
+DIFFER = Reduce("differ", _infer, Difference, _fold, _merge, lambda state: state)
