@@ -19,6 +19,8 @@ from ..spec import Axes, TensorSpec
 if TYPE_CHECKING:
     from ..expr import Array
 
+Shape = tuple[int, ...]
+
 
 class Extent(NamedTuple):
     """A run of bytes of an open file."""
@@ -67,7 +69,8 @@ class Carries(NamedTuple):
 
     dtypes: frozenset[str]
     ties: bool  # two names may share one storage in the file itself
-    needs_template: bool = False  # structure that only a file or model of the same kind can give
+    templates: tuple[str, ...] = ()  # containers of which one must give it its structure
+    reserved: frozenset[str] = frozenset()  # names that mean something else there
 
 
 @dataclass
@@ -110,8 +113,11 @@ class Sink(Protocol):
 
     path: str
 
-    def write(self, name: str, block: Block, values: Array) -> None:
-        """Write a block of a tensor; tensors and blocks in any order, from any thread."""
+    def write(self, name: str, block: Block, values: Array, shape: Shape | None = None) -> None:
+        """Write a block of a tensor; tensors and blocks in any order, from any thread.
+
+        `block` is one of the tensor seen under `shape`, which has the same bytes in C order.
+        """
 
     def extent(self, name: str) -> Extent | None:
         """Where the tensor's bytes shall lie in the unpublished file."""
@@ -130,16 +136,15 @@ class Order:
     ties       other name → stored name, for names that are not in `specs`
     metadata   strings for the container's own place for them
     template   a Source of the container's family whose structure (paths, config) is taken
-    rename     name here → name in the template, where they differ
-    phase      wished position of the first tensor's bytes modulo 4096, so that runs of raw bytes
-               can be copied page by page
+    align      (name, offset): this tensor should lie at this offset modulo 4096, so that the run
+               of raw bytes that starts with it is copied page by page; a wish, not an order
     """
 
     specs: Mapping[str, TensorSpec]
     ties: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     template: Source | None = None
-    phase: int | None = None
+    align: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +182,8 @@ class Checkpoint(Mapping[str, Expr]):
         spec = self.source.specs.get(name)
         if spec is None:
             raise MissingTensor(f"{shown(self.source.path)} holds no tensor {shown(name)}")
-        return leaf(self.source, name, spec._replace(axes=self.meaning(name).axes))
+        stored = self.source.ties.get(name, name)
+        return leaf(self.source, stored, spec._replace(axes=self.meaning(name).axes))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.source.specs)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..expr import Block
 from ..spec import TensorSpec
-from .base import Extent
+from .base import Extent, Shape
 from .commit import AtomicFile, output_error
 from .files import write_all, write_block
 
@@ -45,11 +45,12 @@ class FileSink:
             self.abort()
             raise output_error(path, error) from error
 
-    def write(self, name: str, block: Block, values: Array) -> None:
+    def write(self, name: str, block: Block, values: Array, shape: Shape | None = None) -> None:
         """Write a block of a tensor at its place."""
-        extent = self.extent(name)
+        spec = self.specs[name]
+        seen = spec if shape is None else spec._replace(shape=shape)
         try:
-            write_block(extent, self.specs[name], block, values)
+            write_block(self.extent(name), seen, block, values)
         except OSError as error:
             raise output_error(self.path, error) from error
 

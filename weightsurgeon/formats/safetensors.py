@@ -47,8 +47,8 @@ _CODES = {
     "C64": "complex64",
 }
 _NAMES = {name: code for code, name in _CODES.items()}
-CARRIES = Carries(dtypes=frozenset(_NAMES), ties=False)
 _METADATA = "__metadata__"
+CARRIES = Carries(frozenset(_NAMES), ties=False, reserved=frozenset({_METADATA}))
 _DIALECTS = {"pt": "torch", "tf": "keras", "flax": "flax"}
 
 
@@ -178,14 +178,16 @@ def create(path: str, order: Order) -> FileSink:
         entries[name] = {"dtype": code, "shape": list(spec.shape), "data_offsets": span}
         at += spec.nbytes
     header = json.dumps(entries, separators=(",", ":")).encode()
-    start = _start(8 + len(header), order.phase)
+    offsets = {n: entries[n]["data_offsets"][0] for n in names}
+    start = _start(8 + len(header), offsets, order.align)
     head = (start - 8).to_bytes(8, "little") + header.ljust(start - 8)
-    places = {n: start + entries[n]["data_offsets"][0] for n in names}
+    places = {n: start + offset for n, offset in offsets.items()}
     return FileSink(path, order.specs, places, [(0, head)], start + at)
 
 
-def _start(least: int, phase: int | None) -> int:
-    """Where data begin: a multiple of 64, or at the wished place in a page."""
-    if phase is None:
+def _start(least: int, offsets: Mapping[str, int], align: tuple[str, int] | None) -> int:
+    """Where data begin: a multiple of 64, or so that the named tensor lies as wished in a page."""
+    if align is None:
         return -(-least // 64) * 64
-    return least + (phase - least) % 4096
+    name, wished = align
+    return least + (wished - offsets[name] - least) % 4096

@@ -22,16 +22,17 @@ _FLOATS = {  # name: (smallest, largest exponent of a normal number, bits of the
 }
 
 
-def cast(x: Expr, dtype: DType | str) -> Expr:
+def cast(x: Expr, dtype: DType | str, overflow: str = "error") -> Expr:
     """The values rounded to another float dtype, to nearest even, once.
 
-    Errors: SpecError for integers and bools: they are copied, never converted.
+    Errors: SpecError for integers and bools: they are copied, never converted; SpecError
+    `nonfinite` when evaluated, where a finite value has no finite place (`overflow="inf"`: none).
 
     >>> from weightsurgeon.expr import array
     >>> cast(array([1.00390625]), "bfloat16").numpy().tolist()
     [1.0]
     """
-    return apply(CAST, x, dtype=dtype_of(dtype))
+    return apply(CAST, x, dtype=dtype_of(dtype), overflow=overflow)
 
 
 def loses(source: DType, target: DType) -> bool:
@@ -44,7 +45,7 @@ def loses(source: DType, target: DType) -> bool:
     return a[0] < b[0] or a[1] > b[1] or a[2] > b[2]
 
 
-def _cast_infer(specs: Specs, dtype: DType) -> TensorSpec:
+def _cast_infer(specs: Specs, dtype: DType, overflow: str) -> TensorSpec:
     (x,) = specs
     if x.dtype != dtype and not (x.dtype.kind == dtype.kind == "float"):
         raise SpecError(f"cast: {x.dtype} to {dtype}; only floats are cast, integers are copied")
@@ -58,8 +59,13 @@ def _cast_compute(expr: Expr, block: Block, values: Sequence[Any]) -> Any:
         x = round_to_odd(x)  # ml_dtypes go through float32: two roundings
     import numpy as np
 
-    with np.errstate(over="ignore", invalid="ignore"):  # an overflow is Inf, and is reported
-        return x.astype(target.numpy())
+    with np.errstate(over="ignore", invalid="ignore"):
+        narrowed = x.astype(target.numpy())
+        if expr.params["overflow"] == "error" and loses(source, target):
+            made = int(np.count_nonzero(np.isfinite(x) & ~np.isfinite(narrowed)))
+            if made:
+                raise SpecError(f"{made} finite values have no place in {target}", "nonfinite")
+    return narrowed
 
 
 def round_to_odd(x: Any) -> Any:

@@ -1,0 +1,277 @@
+"""When things happen: checks first, then raw copies, then blocks; a plain fact for each output.
+
+Three kinds of step. *copy*: the bytes do not change, so the kernel copies them, neighbours in one
+run. *stream*: blocks are evaluated and written by two workers, each in its own buffers. Where a
+reduction must come first, it has been run as a wave. Nothing here knows an op or a container.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from .blocks import blocks, rows
+from .errors import PlanError, SpecError, SurgeryError, shown
+from .expr import LEAF, Again, Block, Expr, evaluate, slices, whole
+from .formats.base import Extent, Sink
+from .formats.files import copy_range
+from .kernels import copy
+from .plan import Plan, Reduction
+from .workspace import PIECE_BYTES, SCRATCH_BYTES, Workspace
+
+WORKERS = min(2, os.cpu_count() or 1)
+RUN_ELEMENTS = 65_536  # reductions fold runs of this many elements, whatever the blocks are
+
+Progress = Callable[[int], None]
+
+
+class Fact(NamedTuple):
+    """What was done for one output: `step` is copy or stream."""
+
+    name: str
+    step: str
+    nbytes: int
+
+
+class Copy(NamedTuple):
+    """A run of raw bytes from a source to the output; it may hold several tensors."""
+
+    names: list[str]
+    source: Extent
+    target: Extent
+
+
+def bytes_of(expr: Expr) -> Expr:
+    """The expression that has the same bytes in the same order: what only renames axes peeled."""
+    while expr.op.in_place:
+        (expr,) = expr.inputs
+    return expr
+
+
+def source_extent(expr: Expr) -> Extent | None:
+    """Where the bytes of an output lie in a source already, if they do."""
+    inner = bytes_of(expr)
+    if inner.op is not LEAF:
+        return None
+    extent: Callable[[str], Extent | None] | None = getattr(inner.params["source"], "extent", None)
+    return extent(inner.params["name"]) if extent else None
+
+
+def step_of(expr: Expr) -> str:
+    """How an output will be made: by `copy` or `stream`."""
+    return "copy" if source_extent(expr) is not None else "stream"
+
+
+def align(plan: Plan) -> tuple[str, int] | None:
+    """Which output should lie in its page as its source does: the largest that is copied."""
+    extents = {name: source_extent(expr) for name, expr in plan.outputs.items()}
+    copied = {name: x for name, x in extents.items() if x is not None and x.nbytes >= 4096}
+    if not copied:
+        return None
+    # the first of the longest run of neighbours; a run is as good as its first tensor is placed
+    best, start, length = None, None, 0
+    longest, previous = 0, None
+    for name, x in copied.items():
+        if previous is None or previous.fd != x.fd or previous.offset + previous.nbytes != x.offset:
+            start, length = (name, x.offset % 4096), 0
+        length, previous = length + x.nbytes, x
+        if length > longest:
+            best, longest = start, length
+    return best
+
+
+def execute(
+    plan: Plan, sink: Sink, progress: Progress | None = None, workers: int = WORKERS
+) -> Iterator[Fact]:
+    """Run a plan into a sink, and yield a fact for each output; the caller commits.
+
+    Errors: PlanError if a check fails, before anything is written; SurgeryError of a tensor.
+    """
+    run_checks(plan, workers)
+    done = progress or (lambda nbytes: None)
+    copies, streams = list[Copy](), dict[str, Expr]()
+    for name, expr in plan.outputs.items():
+        source, target = source_extent(expr), sink.extent(name)
+        if source is not None and target is not None:
+            copies.append(Copy([name], source, target))
+        else:
+            streams[name] = expr
+    for run in joined(copies):
+        _copy(run, done)
+        yield from (Fact(name, "copy", plan.outputs[name].spec.nbytes) for name in run.names)
+    tasks = ((name, bytes_of(expr)) for name, expr in streams.items())
+    work = ((name, x, b) for name, x in tasks for b in blocks(x, SCRATCH_BYTES))
+    in_parallel(lambda task, space: _stream(sink, *task, space, done), work, workers)
+    for source_ in plan.sources.values():
+        source_.check_unchanged()
+    yield from (Fact(name, "stream", expr.spec.nbytes) for name, expr in streams.items())
+
+
+# -- copy ------------------------------------------------------------------------------------
+
+
+def joined(copies: Iterable[Copy]) -> list[Copy]:
+    """Merge steps that continue each other, in the source and in the output, into one run."""
+    found: list[Copy] = []
+    for step in sorted(copies, key=lambda s: (s.target.fd, s.target.offset)):
+        if found and _continues(found[-1], step):
+            last = found[-1]
+            total = last.source.nbytes + step.source.nbytes
+            found[-1] = Copy(
+                last.names + step.names,
+                last.source._replace(nbytes=total),
+                last.target._replace(nbytes=total),
+            )
+        else:
+            found.append(step)
+    return found
+
+
+def _continues(a: Copy, b: Copy) -> bool:
+    def follows(x: Extent, y: Extent) -> bool:
+        return x.fd == y.fd and x.offset + x.nbytes == y.offset
+
+    return follows(a.source, b.source) and follows(a.target, b.target)
+
+
+SLICE = 64 * 2**20  # between two of these a progress bar moves and a signal is heard
+
+
+def _copy(run: Copy, done: Progress) -> None:
+    for at in range(0, run.source.nbytes, SLICE):
+        nbytes = min(SLICE, run.source.nbytes - at)
+        source = Extent(run.source.fd, run.source.offset + at, nbytes)
+        copy_range(source, Extent(run.target.fd, run.target.offset + at, nbytes), run.names[0])
+        done(nbytes)
+
+
+# -- stream ----------------------------------------------------------------------------------
+
+
+def _stream(
+    sink: Sink, name: str, expr: Expr, block: Block, space: Workspace, done: Progress
+) -> None:
+    """Evaluate one block and write it, in pieces that stay in the cache."""
+    shape, itemsize = expr.spec.shape, expr.spec.dtype.itemsize
+    extent = sink.extent(name)
+    space.reset()
+    try:
+        out = space(expr.spec, block) if expr.op.place is not None else None
+        values = evaluate(expr, block, out, space)
+    except SpecError as error:
+        raise type(error)(f"{shown(name)}: {error}", error.id) from error
+    if values.flags.c_contiguous:
+        sink.write(name, block, values, shape)
+        done(values.nbytes)
+        return
+    base = tuple(lo for lo, _ in block)
+    for part in rows(block, PIECE_BYTES // itemsize):
+        inside = tuple((lo - a, hi - a) for (lo, hi), a in zip(part, base, strict=True))
+        offset = _flat(shape, part) * itemsize + (extent.offset if extent else 0)
+        piece = space.piece(expr.spec, part, offset)
+        copy(piece, values[slices(inside)])
+        sink.write(name, part, piece, shape)
+        done(piece.nbytes)
+
+
+def _flat(shape: tuple[int, ...], block: Block) -> int:
+    """The flat index of a block's first element."""
+    index = 0
+    for size, (lo, _) in zip(shape, block, strict=True):
+        index = index * size + lo
+    return index
+
+
+# -- reductions ------------------------------------------------------------------------------
+
+
+def run_checks(plan: Plan, workers: int = WORKERS) -> None:
+    """Raise one `PlanError` with every check of the plan that does not hold."""
+    wave = {str(i): check.reduction for i, check in enumerate(plan.checks)}
+    results = reduce(wave, workers=workers)
+    refused = [c.refused for i, c in enumerate(plan.checks) if results[str(i)].count]
+    if refused:
+        raise PlanError(refused)
+
+
+def reduce(
+    wave: Mapping[str, Reduction], progress: Progress | None = None, workers: int = WORKERS
+) -> dict[str, Any]:
+    """Run the reductions of a wave: fold fixed runs in order, so blocks and threads do not show."""
+    done, results = progress or (lambda nbytes: None), dict[str, Any]()
+
+    def work(task: tuple[str, Reduction], space: Workspace) -> None:
+        key, reduction = task
+        state = reduction.row.start(**reduction.params)
+        while True:
+            result = reduction.row.finish(_fold(reduction, state, space, done))
+            if not isinstance(result, Again):
+                break
+            state = result.state
+        results[key] = result
+
+    in_parallel(work, wave.items(), workers)
+    return {key: results[key] for key in wave}
+
+
+def _fold(reduction: Reduction, state: Any, space: Workspace, done: Progress) -> Any:
+    import numpy as np
+
+    spec = reduction.inputs[0].spec
+    step = SCRATCH_BYTES // 4 // max(1, spec.dtype.itemsize) // RUN_ELEMENTS * RUN_ELEMENTS
+    for block in rows(whole(spec), step):
+        space.reset()
+        values = [
+            np.ravel(evaluate(x, block, space(x.spec, block), space)) for x in reduction.inputs
+        ]
+        state = reduction.row.fold(state, _flat(spec.shape, block), *values)
+        done(values[0].nbytes)
+    return state
+
+
+# -- workers ---------------------------------------------------------------------------------
+
+
+def in_parallel(
+    work: Callable[[Any, Workspace], None], tasks: Iterable[Any], workers: int = WORKERS
+) -> None:
+    """Do all tasks on a few threads; the first error stops the rest and is raised here."""
+    queue, lock = iter(tasks), threading.Lock()
+    errors: list[BaseException] = []
+
+    def serve() -> None:
+        space = Workspace()
+        while not errors:
+            with lock:
+                task = next(queue, None)
+            if task is None:
+                return
+            work(task, space)
+
+    def guarded() -> None:
+        try:
+            serve()
+        except BaseException as error:  # noqa: BLE001  # carried to the caller's thread
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, daemon=True) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            while thread.is_alive():  # a join without timeout would not hear a signal
+                thread.join(0.05)
+    except BaseException as error:
+        errors.append(error)  # the workers see it and stop before their next task
+        with suppress(RuntimeError):
+            for thread in threads:
+                thread.join()
+        raise
+    if errors:
+        raise errors[0]
+
+
+__all__ = ["Fact", "SurgeryError", "align", "execute", "reduce", "step_of"]

@@ -1,0 +1,268 @@
+"""Names with captures: read a tensor's name by a pattern, write another from what was read.
+
+`conv{i:int}.{leaf}` reads `conv3.weight` as i=3, leaf=weight. A pattern matches the whole name;
+`.` and `/` match each other when reading and are written as they stand. A name that fits in two
+ways is refused: the greedy and the lazy reading are compared, and they are the two extremes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..errors import shown
+
+Tables = Mapping[str, Mapping[str, str]]
+Captures = dict[str, str | int]
+
+_SEPARATORS = "./"
+_IDENT = r"[A-Za-z_]\w*"
+_CAPTURE = re.compile(rf"({_IDENT})(?::(.+?))?(\.\.\.)?", re.S)
+_LOOKUP = re.compile(rf"({_IDENT})@(.+)", re.S)
+_INDEX = re.compile(rf"(?:(\d+)\*)?({_IDENT})(?:([+-])(\d+))?(?::(int|nth|0\d))?")
+_TWO_INDEX = re.compile(rf"\d+\*{_IDENT}(\.\.\.)?\+{_IDENT}(\.\.\.)?")
+LONG = 2000  # a longer name is only read by patterns with one open capture: no slow matching
+
+
+class NameError_(ValueError):
+    """A problem of a pattern or of a name under it: `id` is the refusal it becomes."""
+
+    def __init__(self, id: str, text: str) -> None:
+        self.id = id
+        super().__init__(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """One `{…}` of a pattern.
+
+    kind: text, path, words, table, int, nth, or 0N (digits) · `words` in written order ·
+    `table` names one of the file's · a number is `scale`·x + `shift`
+    """
+
+    name: str
+    kind: str = ""
+    words: tuple[str, ...] = ()
+    table: str = ""
+    scale: int = 1
+    shift: int = 0
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it reads and writes a number."""
+        return self.kind in ("int", "nth") or self.kind.startswith("0")
+
+
+Part = str | Capture
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A name with captures, in parts: literal text and captures in turn."""
+
+    text: str
+    parts: tuple[Part, ...]
+    tables: Tables
+
+    def captures(self) -> Iterator[Capture]:
+        """The captures, left to right."""
+        return (part for part in self.parts if isinstance(part, Capture))
+
+    def match(self, name: str) -> Captures | None:
+        """What the captures read in a name, or None.
+
+        Errors: NameError_ `ambiguous` where the name fits in two ways.
+        """
+        if len(name) > LONG and sum(c.kind in ("text", "path") for c in self.captures()) > 1:
+            return None
+        found = self._greedy.fullmatch(name)
+        if found is None:
+            return None
+        if found.groups() != self._lazy.fullmatch(name).groups():  # type: ignore[union-attr]
+            raise NameError_("ambiguous", f"{shown(name)} fits {self.text!r} in two ways")
+        return self._values(found.groups())
+
+    def _values(self, groups: tuple[str, ...]) -> Captures | None:
+        values: Captures = {}
+        for capture, text in zip(self.captures(), groups, strict=True):
+            value = self._read(capture, text)
+            if value is None or values.setdefault(capture.name, value) != value:
+                return None
+        return values
+
+    def _read(self, capture: Capture, text: str) -> str | int | None:
+        if not capture.is_number:
+            words = self._words(capture)
+            same = [w for w in words if _neutral(w) == _neutral(text)]
+            return same[0] if same else text
+        n = int(text.lstrip("_") or "0") - capture.shift
+        return n // capture.scale if n >= 0 and n % capture.scale == 0 else None
+
+    def write(self, values: Mapping[str, str | int], separator: str) -> str:
+        """The name made from captured values; `separator` joins the segments of a path.
+
+        Errors: NameError_ `index` for a number below 0, `table` for a word that a table lacks.
+        """
+        return "".join(
+            part if isinstance(part, str) else self._write(part, values[part.name], separator)
+            for part in self.parts
+        )
+
+    def _write(self, capture: Capture, value: str | int, separator: str) -> str:
+        if capture.is_number or isinstance(value, int):
+            n = capture.scale * int(value) + capture.shift
+            if n < 0:
+                raise NameError_("index", f"{self.text!r} with {capture.name}={value} is {n}")
+            return _format(n, capture.kind)
+        if capture.kind == "table":
+            table = self.tables[capture.table]
+            if value not in table:
+                raise NameError_("table", f"{value!r} is no key of table {capture.table!r}")
+            return table[value]
+        if capture.kind == "path":
+            return separator.join(re.split(r"[./]", value))
+        return value
+
+    def _words(self, capture: Capture) -> tuple[str, ...]:
+        return tuple(self.tables[capture.table]) if capture.kind == "table" else capture.words
+
+    @cached_property
+    def _greedy(self) -> re.Pattern[str]:
+        return re.compile(self._expression(""), re.S)
+
+    @cached_property
+    def _lazy(self) -> re.Pattern[str]:
+        return re.compile(self._expression("?"), re.S)
+
+    def _expression(self, lazy: str) -> str:
+        return "".join(
+            _literal(p) if isinstance(p, str) else f"({self._capture(p, lazy)})"
+            for p in self.parts
+        )
+
+    def _capture(self, capture: Capture, lazy: str) -> str:
+        if capture.kind in ("words", "table"):
+            words = sorted(self._words(capture), key=len, reverse=not lazy)
+            return "|".join(map(_literal, words))
+        if capture.kind.startswith("0"):
+            width = capture.kind[1:]
+            return f"[0-9]{{{width}}}|[1-9][0-9]{{{width},}}"
+        return {
+            "int": f"0|[1-9][0-9]*{lazy}",
+            "nth": f"(?:_[1-9][0-9]*{lazy})?{lazy}",
+            "path": f"[^./]+{lazy}(?:[./][^./]+{lazy})*{lazy}",
+        }.get(capture.kind, f"[^./]+{lazy}")
+
+
+def _literal(text: str) -> str:
+    return "".join("[./]" if c in _SEPARATORS else re.escape(c) for c in text)
+
+
+def _neutral(name: str) -> str:
+    return name.replace("/", ".")
+
+
+def _format(n: int, kind: str) -> str:
+    if kind == "nth":
+        return f"_{n}" if n else ""
+    return f"{n:{kind}d}" if kind.startswith("0") else str(n)
+
+
+# -- parsing ---------------------------------------------------------------------------------
+
+
+def parse(text: str, tables: Tables | None = None, known: Mapping[str, Capture] = {}) -> Pattern:
+    """Read a pattern; `known` captures were typed by the other side of the rule.
+
+    Errors: NameError_ `capture` or `table`.
+
+    >>> pattern = parse("conv{i:int}/{leaf}")
+    >>> pattern.match("conv3.kernel")
+    {'i': 3, 'leaf': 'kernel'}
+    >>> parse("features.{i-1}.{leaf}", known=captures_of(pattern)).write({"i": 3, "leaf": "w"}, ".")
+    'features.2.w'
+    """
+    seen = dict(known)
+    parts: list[Part] = []
+    for literal, inside in _pieces(text):
+        if literal:
+            parts.append(literal)
+        if inside is not None:
+            capture = _parse_capture(text, inside, tables or {}, seen)
+            seen.setdefault(capture.name, capture)
+            parts.append(capture)
+    _refuse_neighbours(text, parts)
+    return Pattern(text, tuple(parts), tables or {})
+
+
+def captures_of(*patterns: Pattern) -> dict[str, Capture]:
+    """The captures of patterns by name; the first of a name has its type."""
+    found: dict[str, Capture] = {}
+    for pattern in patterns:
+        for capture in pattern.captures():
+            found.setdefault(capture.name, capture)
+    return found
+
+
+def _pieces(text: str) -> Iterator[tuple[str, str | None]]:
+    """Literal text and what stands in braces behind it; `{{` and `}}` are plain braces."""
+    literal, i = "", 0
+    while i < len(text):
+        if text[i : i + 2] in ("{{", "}}"):
+            literal, i = literal + text[i], i + 2
+        elif text[i] == "{":
+            end = text.find("}", i)
+            if end < 0:
+                raise NameError_("capture", f"{text!r}: a brace is not closed")
+            yield literal, text[i + 1 : end]
+            literal, i = "", end + 1
+        elif text[i] == "}":
+            raise NameError_("capture", f"{text!r}: a closing brace without an opening one")
+        else:
+            literal, i = literal + text[i], i + 1
+    yield literal, None
+
+
+def _parse_capture(text: str, inside: str, tables: Tables, seen: Mapping[str, Capture]) -> Capture:
+    if "..." in inside or _TWO_INDEX.fullmatch(inside):
+        what = "gathers and scatters" if "..." in inside else "indices of two captures"
+        raise NameError_("capture", f"{{{inside}}} in {text!r}: {what} are not built yet")
+    if found := _LOOKUP.fullmatch(inside):
+        name, table = found.groups()
+        if "|" in table:
+            raise NameError_("capture", f"{{{inside}}} in {text!r}: inline tables are not built yet")
+        if table not in tables:
+            raise NameError_("table", f"{{{inside}}} in {text!r}: the file has no table {table!r}")
+        return Capture(name, "table", table=table)
+    if found := _INDEX.fullmatch(inside):
+        scale, name, sign, shift, kind = found.groups()
+        typed = seen.get(name, Capture(name))
+        numeric = scale or shift or kind or typed.is_number
+        if numeric:
+            kind = kind or (typed.kind if typed.is_number else "int")
+            kind = "int" if kind == "nth" and not found.group(5) else kind
+            return Capture(name, kind, scale=int(scale or 1), shift=int(f"{sign or ''}{shift or 0}"))
+    found = _CAPTURE.fullmatch(inside)
+    if found is None:
+        raise NameError_("capture", f"{{{inside}}} in {text!r} cannot be read")
+    name, kind, _ = found.groups()
+    if kind is None:
+        return seen.get(name, Capture(name, "text"))
+    if "|" in kind:
+        return Capture(name, "words", tuple(kind.split("|")))
+    if kind != "path":
+        known = "path, int, nth, 02, or words as in q|k|v"
+        raise NameError_("capture", f"{{{inside}}} in {text!r}: no type {kind!r}; known: {known}")
+    return Capture(name, "path")
+
+
+def _refuse_neighbours(text: str, parts: list[Part]) -> None:
+    """Two open captures side by side could be read apart by luck only."""
+    for a, b in zip(parts, parts[1:], strict=False):
+        if isinstance(a, Capture) and isinstance(b, Capture) and "words" not in (a.kind, b.kind):
+            raise NameError_("capture", f"{text!r}: {{{a.name}}}{{{b.name}}} cannot be told apart")
+    paths = [p.name for p in parts if isinstance(p, Capture) and p.kind == "path"]
+    if len(paths) > 1:
+        raise NameError_("capture", f"{text!r}: at most one capture is a path")

@@ -1,0 +1,114 @@
+"""What a mapping is once it has been read: frozen rules without any run state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import MappingError
+from ..layout import Layout
+from .names import Pattern
+from .select import Test
+
+Sizes = MappingOf[str, int]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What every form has: where it stands, and whether it may match nothing."""
+
+    file: str = ""
+    line: int = 0
+    optional: bool = False
+
+    @property
+    def place(self) -> str:
+        """`file:line`, for reports."""
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+    def refused(self, id: str, text: str, *names: str) -> MappingError:
+        """A problem of this rule."""
+        return MappingError(id, text, self.file, self.line, names)
+
+
+@dataclass(frozen=True)
+class Move(Rule):
+    """`from` + `to`: a tensor goes to another name, in another layout, in another dtype."""
+
+    source: Pattern = None  # type: ignore[assignment]
+    target: Pattern = None  # type: ignore[assignment]
+    layout: Layout | None = None
+    sizes: Sizes = field(default_factory=dict)
+    cast: str | None = None
+    when: Test | None = None
+
+
+@dataclass(frozen=True)
+class Layer(Rule):
+    """`layer` + `to` + `kind`: all tensors of a layer, as the rows of its kind say.
+
+    `sources` and `targets` are one pattern each, or two where a dialect makes two layers of it.
+    """
+
+    sources: tuple[Pattern, ...] = ()
+    targets: tuple[Pattern, ...] = ()
+    kind: str = "auto"
+    target_kind: str = "auto"
+    options: MappingOf[str, Any] = field(default_factory=dict)
+    sizes: Sizes = field(default_factory=dict)
+    roles: MappingOf[str, str] = field(default_factory=dict)
+    when: Test | None = None
+
+
+@dataclass(frozen=True)
+class Drop(Rule):
+    """`drop`: source tensors that are claimed and not used; `equal_to` must hold, bit for bit."""
+
+    select: Test = None  # type: ignore[assignment]
+    text: str = ""
+    equal_to: str | None = None
+
+
+@dataclass(frozen=True)
+class Init(Rule):
+    """`init`: a new tensor with `shape`, or base tensors that no rule made."""
+
+    name: str = ""
+    select: Test | None = None
+    value: Any = 0
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+
+
+@dataclass(frozen=True)
+class Tie(Rule):
+    """`tie` + `with`: one more target name for a tensor that another rule makes."""
+
+    target: Pattern = None  # type: ignore[assignment]
+    with_: Pattern = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side's dialect, and a prefix that its names may have."""
+
+    dialect: str | None = None
+    optional_prefix: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A whole mapping: both sides, the rules in order, and what holds for all of them."""
+
+    source: Side = Side()
+    target: Side = Side()
+    rules: tuple[Rule, ...] = ()
+    sizes: Sizes = field(default_factory=dict)
+    policy: MappingOf[str, str] = field(default_factory=dict)
+    include: Test | None = None
+    exclude: Test | None = None
+    notes: tuple[str, ...] = ()
+    review: tuple[Any, ...] = ()
+    file: str = ""
+    hash: str = ""
