@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from .blocks import blocks, rows
 from .errors import PlanError, SpecError, SurgeryError, shown
-from .expr import LEAF, Again, Block, Expr, evaluate, slices, whole
+from .expr import LEAF, Again, Block, Expr, evaluate, slices
 from .formats.base import Extent, Sink
 from .formats.files import copy_range
 from .kernels import copy
@@ -218,16 +218,14 @@ def reduce(
 
 
 def _fold(reduction: Reduction, state: Any, space: Workspace, done: Progress) -> Any:
-    import numpy as np
-
-    spec = reduction.inputs[0].spec
-    step = SCRATCH_BYTES // 4 // max(1, spec.dtype.itemsize) // RUN_ELEMENTS * RUN_ELEMENTS
-    for block in rows(whole(spec), step):
+    (size,) = reduction.inputs[0].spec.shape  # a reduction sees its inputs flat
+    width = sum(x.spec.dtype.itemsize for x in reduction.inputs)
+    step = max(1, SCRATCH_BYTES // 4 // width // RUN_ELEMENTS) * RUN_ELEMENTS
+    for lo in range(0, size, step):
+        block = ((lo, min(lo + step, size)),)
         space.reset()
-        values = [
-            np.ravel(evaluate(x, block, space(x.spec, block), space)) for x in reduction.inputs
-        ]
-        state = reduction.row.fold(state, _flat(spec.shape, block), *values)
+        values = [evaluate(x, block, space(x.spec, block), space) for x in reduction.inputs]
+        state = reduction.row.fold(state, lo, *values)
         done(values[0].nbytes)
     return state
 
@@ -243,12 +241,13 @@ def in_parallel(
     errors: list[BaseException] = []
 
     def serve() -> None:
-        space = Workspace()
+        space = None
         while not errors:
             with lock:
                 task = next(queue, None)
             if task is None:
                 return
+            space = space or Workspace()  # no task, no numpy
             work(task, space)
 
     def guarded() -> None:

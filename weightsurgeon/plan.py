@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .errors import FormatError, PlanError, SurgeryError, shown
-from .expr import LEAF, Expr, Reduce, apply, leaf, leaves, show
+from .expr import LEAF, Expr, Reduce, apply, leaf, show
 from .formats.base import Meaning, Source
 from .grouping import grouped
 from .layout import parse
-from .ops import OPS, REDUCTIONS
+from .ops import OPS
+from .ops.movement import reshape
+from .simplify import simplify
 from .spec import Axes, DType, TensorSpec, dtype_of
 
 
@@ -48,11 +50,18 @@ class Target(NamedTuple):
 
 
 class Reduction(NamedTuple):
-    """A reduction row applied to expressions; the plan runs it before any step."""
+    """A reduction row applied to flat expressions; the plan runs it before any step."""
 
     row: Reduce
     inputs: tuple[Expr, ...]
     params: Mapping[str, Any] = {}
+
+
+def reduction(row: Reduce, *inputs: Expr, **params: Any) -> Reduction:
+    """Apply a reduction: its static rule agrees or says why not; the inputs are seen flat."""
+    row.infer(tuple(x.spec for x in inputs), **params)
+    flat = tuple(simplify(reshape(x, (x.spec.size,))) for x in inputs)
+    return Reduction(row, flat, params)
 
 
 class Check(NamedTuple):
@@ -208,11 +217,3 @@ class Draft:
         """Raise one `PlanError` with all of them."""
         if self.problems:
             raise PlanError(self.problems)
-
-
-def sources_of(expr: Expr) -> set[int]:
-    """The identities of the sources behind an expression."""
-    return {id(x.params["source"]) for x in leaves(expr)}
-
-
-__all__ = ["REDUCTIONS", "Check", "Draft", "Line", "Origin", "Plan", "Reduction", "Target"]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ..errors import SpecError
 from ..formats.base import UNKNOWN, Meaning, Slot
-from ..layout import expand_spatial, parse
+from ..layout import atoms, expand_spatial, parse
 from ..spec import Axes, TensorSpec
 from . import attention, convolution, linear, normalization, recurrent
 
@@ -83,9 +83,16 @@ def _family(dialect: str) -> str:
 
 
 def axes_of(
-    kind: str, role: str, dialect: str, rank: int, options: Mapping[str, Any] | None = None
+    kind: str,
+    role: str,
+    dialect: str,
+    rank: int | None,
+    options: Mapping[str, Any] | None = None,
+    like: Axes | None = None,
 ) -> Axes | None:
     """How a role of a kind lies in a dialect, in a tensor of this rank; None where no row says.
+
+    Where the rank is not known yet, `like` is how the same tensor lies on the other side.
 
     >>> str(axes_of("conv", "kernel", "torch", rank=4))
     'out in kh kw'
@@ -93,19 +100,21 @@ def axes_of(
     options = options or {}
     if options.get("equation") and _family(dialect) == "keras":
         return linear.einsum_axes(role, options["equation"], options.get("bias_axes"))
-    row = _row(kind, role, rank, options)
+    hint = rank if rank is not None or like is None else len(like)
+    row = _row(kind, role, hint, options)
     text = row.get(_family(dialect), row.get("all"))
-    if text is None:
-        return None
+    if text is None or (rank is None and text.startswith("S ")):
+        return None  # over how many axes a slope is shared, only a file of that side tells
     if "F" in text.split():
         text = text.replace("F", f"({_flattened(dialect, options['flatten_from'])})")
     if text.startswith("S "):
-        text = "1 " * (rank - 1) + text[2:]
-    axes = expand_spatial(parse(text), rank)
-    return axes if len(axes) == rank else None
+        text = "1 " * ((rank or 1) - 1) + text[2:]
+    count = None if like is None else sum(a.name in ("kd", "kh", "kw") for a in atoms(like))
+    axes = expand_spatial(parse(text), rank, count if rank is None else None)
+    return axes if rank is None or len(axes) == rank else None
 
 
-def _row(kind: str, role: str, rank: int, options: Mapping[str, Any]) -> dict[str, str]:
+def _row(kind: str, role: str, rank: int | None, options: Mapping[str, Any]) -> dict[str, str]:
     for variant in _variants(rank, options):
         row = AXES.get(f"{kind}.{role}@{variant}")
         if row is not None:
@@ -113,7 +122,7 @@ def _row(kind: str, role: str, rank: int, options: Mapping[str, Any]) -> dict[st
     return AXES.get(f"{kind}.{role}", {})
 
 
-def _variants(rank: int, options: Mapping[str, Any]) -> Iterable[str]:
+def _variants(rank: int | None, options: Mapping[str, Any]) -> Iterable[str]:
     if len(options.get("flatten_from") or ()) in (2, 3, 4):
         yield "flatten_from"
     if rank == 3:

@@ -50,8 +50,31 @@ def einsum_axes(role: str, equation: str, bias_axes: str | None) -> Axes | None:
 
 
 def _named(letters: list[str], first: str, result: str) -> Axes:
-    """Inputs are `in`, outputs `out`; several of them are numbered in the kernel's order."""
-    sides = ["in" if c in first and c not in result else "out" for c in letters]
-    many = {side: sides.count(side) > 1 for side in sides}
-    names = [f"{s}{sides[:i].count(s)}" if many[s] else s for i, s in enumerate(sides)]
-    return Axes((Axis(name),) for name in names)
+    """Inputs are `in`, outputs `out`; several are numbered as the operand and the result say."""
+    ins = [c for c in first if c in letters and c not in result]
+    outs = [c for c in result if c in letters]
+    names = {**_numbered("in", ins), **_numbered("out", outs)}
+    return Axes((Axis(names[c]),) for c in letters)
+
+
+def _numbered(name: str, letters: list[str]) -> dict[str, str]:
+    if len(letters) == 1:
+        return {letters[0]: name}
+    return {c: f"{name}{i}" for i, c in enumerate(letters)}
+
+
+def joined(axes: Axes, other: Axes) -> Axes:
+    """The axes with `in` and `out` as groups of their parts, where the other side has parts.
+
+    >>> from weightsurgeon.layout import parse
+    >>> str(joined(parse("out in"), parse("in out0 out1")))
+    '(out0 out1) in'
+    """
+    names = sorted(axis.name for group in other for axis in group)
+    parts = {side: [n for n in names if n[:-1] == side and n[-1].isdigit()] for side in ("in", "out")}
+    return Axes(
+        tuple(Axis(n) for n in parts[group[0].name])
+        if len(group) == 1 and parts.get(group[0].name)
+        else group
+        for group in axes
+    )

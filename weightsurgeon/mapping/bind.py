@@ -1,0 +1,242 @@
+"""From a claim to an expression: where a tensor goes, and how it must be moved to lie there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from ..conventions import SEPARATOR, axes_of, leaves, refusal, sizes_of
+from ..conventions.linear import joined
+from ..errors import MappingError, SpecError, shown
+from ..expr import Expr
+from ..formats.base import UNKNOWN, Checkpoint, Meaning
+from ..layout import atoms, check_axes, expand_spatial, known_sizes, meet, relayout, solve
+from ..ops.arithmetic import cast, loses
+from ..plan import Origin
+from ..spec import Axes, TensorSpec, dtype_of
+from .claim import Claim, neutral, split
+from .rules import Layer, Move
+
+NEUTRAL_AXES = frozenset(
+    "in out rec unit g b dir kd kh kw d h w c mult vocab embed head dim feature expert group p".split()
+)
+
+
+class Made(NamedTuple):
+    """An output: its name, what it is, why, and the one base tensor that it must fit."""
+
+    name: str
+    expr: Expr
+    meaning: Meaning
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Binder:
+    """Turns claims into outputs; holds what is the same for all of them."""
+
+    source: Checkpoint
+    base: Checkpoint | None
+    base_names: Mapping[str, str]  # neutral name → as it stands in the base
+    dialects: tuple[str | None, str | None]
+    sizes: Mapping[str, int]
+    policy: Mapping[str, str]
+
+    # -- where it goes -----------------------------------------------------------------------
+
+    def targets(self, claim: Claim) -> str | None:
+        """The target's name, or None where the target's form of the layer has no such tensor."""
+        rule, to = claim.rule, self.dialects[1]
+        separator = SEPARATOR.get(to or "", "/")
+        if isinstance(rule, Move):
+            return self.spelled(rule.target.write(claim.captures, separator))
+        if not isinstance(rule, Layer):
+            return None
+        kind = self.target_kind(claim)
+        leaf = leaves(kind, to or "").get(claim.role)
+        if leaf is None or rule.roles.get(claim.role) == "drop":
+            return None
+        pattern = rule.targets[leaf.part if len(rule.targets) > 1 else 0]
+        layer = pattern.write(claim.captures, separator)
+        names = [f"{layer}{separator}{leaf_}" if layer else leaf_ for leaf_ in leaf.names]
+        return next((n for n in map(self.spelled, names) if self.in_base(n)), self.spelled(names[0]))
+
+    def target_kind(self, claim: Claim) -> str:
+        """The kind on the target's side: the rule's, or the same as here."""
+        kind = claim.rule.target_kind if isinstance(claim.rule, Layer) else "auto"
+        return claim.kind if kind == "auto" else kind
+
+    def spelled(self, name: str) -> str:
+        """The name as the base writes it, if there is a base that has it."""
+        return self.base_names.get(neutral(name), name)
+
+    def in_base(self, name: str) -> bool:
+        """Whether the base holds this name."""
+        return self.base is not None and name in self.base
+
+    # -- how it gets there -------------------------------------------------------------------
+
+    def bind(self, claim: Claim, name: str) -> Made:
+        """The output of a claim.
+
+        Errors: MappingError with the rule's place, the tensor, the values.
+        """
+        x, wanted = self.source[claim.name], self.wanted(name)
+        try:
+            if isinstance(claim.rule, Layer):
+                moved, meaning = self._by_kind(claim, x, wanted)
+            else:
+                moved, meaning = self._by_layout(claim, x, wanted)
+            self._fits(claim, x, moved, name, wanted)
+            moved = self._in_dtype(claim, moved, name, wanted)
+        except SpecError as error:
+            text = f"{shown(claim.name)} → {shown(name)}: {error}"
+            raise self.refused(claim, error.id, text) from error
+        layer, _ = split(name)
+        meaning = replace(meaning, layer=layer)
+        class_ = "exact" if moved.spec.dtype == x.spec.dtype else "lossy"
+        return Made(name, moved, meaning, Origin(claim.rule.place, (claim.name,), class_))
+
+    def wanted(self, name: str) -> TensorSpec | None:
+        """The spec of the base's tensor of this name, axes included."""
+        return self.base[name].spec if self.base is not None and name in self.base else None
+
+    def refused(self, claim: Claim, id: str, text: str) -> MappingError:
+        """A problem of a claim."""
+        return claim.rule.refused(id, text, claim.name)
+
+    def _by_layout(
+        self, claim: Claim, x: Expr, wanted: TensorSpec | None
+    ) -> tuple[Expr, Meaning]:
+        rule = claim.rule
+        meaning = self.source.meaning(claim.name)
+        if not isinstance(rule, Move) or rule.layout is None:
+            self._same_axes(x, wanted)
+            return x, self._meaning(meaning, x.spec.axes, claim)
+        rank = len(x.spec.shape)
+        have = expand_spatial(rule.layout.have.axes, rank)
+        count = len(have) - len(rule.layout.have.axes) + 1
+        want = expand_spatial(rule.layout.want.axes, count=count)
+        known = {**known_sizes(have), **known_sizes(want)}
+        known |= {n: s for n, s in {**self.sizes, **rule.sizes}.items() if n in _names(have)}
+        sizes = self._solved(x, have, want, wanted, known)
+        here = meet(have, x.spec)
+        there = meet(want, wanted) if wanted is not None else {}
+        check_axes(here, there)
+        moved = relayout(x, have, want, sizes)
+        axes = _renamed(want, {**there, **here})
+        return moved.named(axes), self._meaning(meaning, axes, claim)
+
+    def _solved(
+        self, x: Expr, have: Axes, want: Axes, wanted: TensorSpec | None, known: Mapping[str, int]
+    ) -> dict[str, int]:
+        """The sizes of all axes from the source's shape and, if need be, the base's."""
+        if wanted is None or len(want) != len(wanted.shape):
+            return solve([(have, x.spec.shape)], known)
+        try:
+            return solve([(have, x.spec.shape)], known)
+        except SpecError as error:
+            if error.id != "size":
+                raise
+        return solve([(have, x.spec.shape), (want, wanted.shape)], known)
+
+    def _same_axes(self, x: Expr, wanted: TensorSpec | None) -> None:
+        """Without a layout nothing moves: both sides must lie alike, and that must be known."""
+        theirs = wanted.axes if wanted is not None else None
+        if x.spec.axes is not None and theirs is not None:
+            if x.spec.axes != theirs:
+                text = f"lies as [{x.spec.axes}], the target as [{theirs}]; give a layout or a kind"
+                raise SpecError(text, "axes")
+            return
+        here, there = self.dialects
+        if len(x.spec.shape) >= 2 and here != there:
+            text = f"{x.spec} goes from {here} to {there} and may lie otherwise there"
+            raise SpecError(f"{text}; give the rule a layout or a kind", "axes")
+
+    def _by_kind(self, claim: Claim, x: Expr, wanted: TensorSpec | None) -> tuple[Expr, Meaning]:
+        rule, kind = claim.rule, self.target_kind(claim)
+        here, there = (d or "" for d in self.dialects)
+        options = self._options(claim, wanted)
+        for reason in (refusal(claim.kind, options, there), refusal(kind, options, here)):
+            if reason:
+                raise SpecError(reason, "kind")
+        rank = len(x.spec.shape)
+        have = axes_of(claim.kind, claim.role, here, rank, options)
+        want_rank = None if wanted is None else len(wanted.shape)
+        want = axes_of(kind, claim.role, there, want_rank, options, like=have)
+        if have is None or want is None:
+            raise SpecError(self._no_row(claim, kind, x, have is None), "kind")
+        have, want = joined(have, want), joined(want, have)
+        known = {**sizes_of(claim.kind, options), **self.sizes, **getattr(rule, "sizes", {})}
+        known = {n: s for n, s in known.items() if n in _names(have)}
+        check_axes(meet(have, x.spec), meet(want, wanted) if wanted is not None else {})
+        sizes = self._solved(x, have, want, wanted, known)
+        moved = relayout(x, have, want, sizes)
+        meaning = Meaning(claim.role, kind, want, "", options, "file")
+        return moved, meaning
+
+    def _no_row(self, claim: Claim, kind: str, x: Expr, here: bool) -> str:
+        side, dialect = (claim.kind, self.dialects[0]) if here else (kind, self.dialects[1])
+        text = f"no row says how the {claim.role} of a {side} lies in {dialect or 'an unknown dialect'}"
+        return f"{text} at rank {len(x.spec.shape)}; give a template, or from/to rules with a layout"
+
+    def _options(self, claim: Claim, wanted: TensorSpec | None) -> dict[str, object]:
+        """Options of the layer from the rule, else from the file here, else from the base."""
+        target = self.targets(claim)
+        there = self.base.meaning(target) if self.base is not None and target else UNKNOWN
+        here = self.source.meaning(claim.name)
+        given = claim.rule.options if isinstance(claim.rule, Layer) else {}
+        return {**there.options, **here.options, **given}
+
+    def _meaning(self, meaning: Meaning, axes: Axes | None, claim: Claim) -> Meaning:
+        return replace(meaning, axes=axes, ground=meaning.ground or "mapping")
+
+    # -- what the base demands ---------------------------------------------------------------
+
+    def _fits(
+        self, claim: Claim, x: Expr, moved: Expr, name: str, wanted: TensorSpec | None
+    ) -> None:
+        if wanted is None:
+            return
+        if moved.spec.shape != wanted.shape:
+            fits = self._that_fits(claim, wanted)
+            text = f"{moved.spec} does not fit {wanted}; reshape is never implied"
+            raise SpecError(f"{text}{f'; {shown(fits)} fits' if fits else ''}")
+        if moved.spec.axes and wanted.axes and moved.spec.axes != wanted.axes:
+            check_axes(meet(moved.spec.axes, moved.spec), meet(moved.spec.axes, wanted))
+
+    def _that_fits(self, claim: Claim, wanted: TensorSpec) -> str | None:
+        """Another source tensor that has as many elements, for the error's last words."""
+        role = self.source.meaning(claim.name).role
+        return next(
+            (
+                n
+                for n, spec in self.source.source.specs.items()
+                if sorted(spec.shape) == sorted(wanted.shape) and self.source.meaning(n).role == role
+            ),
+            None,
+        )
+
+    def _in_dtype(self, claim: Claim, moved: Expr, name: str, wanted: TensorSpec | None) -> Expr:
+        asked = getattr(claim.rule, "cast", None)
+        dtype = dtype_of(asked) if asked else wanted.dtype if wanted else moved.spec.dtype
+        if dtype == moved.spec.dtype:
+            return moved
+        lossy = loses(moved.spec.dtype, dtype)
+        if lossy and not asked and self.policy["lossy_cast"] == "error":
+            text = f"{moved.spec.dtype} would lose digits as {dtype}"
+            raise SpecError(f"{text}; say cast: {dtype}, or --policy lossy_cast=list", "lossy-cast")
+        overflow = "error" if self.policy["nonfinite"] == "error" else "inf"
+        return cast(moved, dtype, overflow)
+
+
+def _names(axes: Axes) -> set[str]:
+    return {axis.name for axis in atoms(axes)}
+
+
+def _renamed(axes: Axes, names: Mapping[str, str]) -> Axes | None:
+    """The axes under their neutral names, or None where one has none."""
+    found = [tuple(a._replace(name=names.get(a.name, a.name)) for a in group) for group in axes]
+    known = all(a.name in NEUTRAL_AXES for group in found for a in group)
+    return Axes(found) if known else None

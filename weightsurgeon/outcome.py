@@ -1,0 +1,194 @@
+"""What was done, as data: the report of every command that writes, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from .errors import shown
+from .execute import step_of
+from .grouping import grouped
+from .plan import Line, Origin, Plan
+
+JSON_VERSION = 1
+SHOWN = 5  # names of a list that are shown unless all are asked for
+
+
+class Row(NamedTuple):
+    """One output: its name, where it came from, by which rule, and what was done."""
+
+    name: str
+    sources: tuple[str, ...]
+    rule: str
+    action: str
+    class_: str
+    layout: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a command made: rows, listed lines, notes and totals.
+
+    `str(report)` is the text a terminal shows; `to_json()` what `--json` prints.
+    """
+
+    command: str
+    inputs: tuple[str, ...]
+    output: str
+    container: str
+    dialect: str | None
+    rows: tuple[Row, ...]
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...]
+    nbytes: int
+    written: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as data; `weightsurgeon_json` is raised when a key changes its meaning."""
+        tensors = [
+            {
+                "name": r.name,
+                "from": list(r.sources),
+                "rule": r.rule,
+                "action": r.action,
+                "class": r.class_,
+            }
+            for r in self.rows
+        ]
+        return {
+            "weightsurgeon_json": JSON_VERSION,
+            "command": self.command,
+            "inputs": [{"path": path} for path in self.inputs],
+            "output": {
+                "path": self.output,
+                "container": self.container,
+                "dialect": self.dialect,
+                "tensors": len(self.rows),
+                "bytes": self.nbytes,
+                "written": self.written,
+            },
+            "tensors": tensors,
+            "lines": [{"id": x.id, "names": list(x.names), "text": x.text} for x in self.lines],
+            "notes": list(self.notes),
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(self.text())
+
+    def text(self, everything: bool = False) -> Iterator[str]:
+        """The report in lines: groups of tensors by what was done, lists, notes, totals."""
+        yield from _table(self.rows)
+        for line in self.lines:
+            yield f"{line.id}: {_listed(line, everything)}"
+        for note in self.notes:
+            yield f"note: {shown(note, 2000)}"
+        yield self._total()
+
+    def _total(self) -> str:
+        counts: dict[str, int] = {}
+        for row in self.rows:
+            counts[row.action] = counts.get(row.action, 0) + 1
+        parts = ", ".join(f"{n} {action}" for action, n in counts.items()) or "no tensors"
+        size = human_bytes(self.nbytes)
+        where = shown(self.output) if self.output else "nowhere"
+        verb = "→" if self.written else "would go to"
+        return f"{parts} · {size} {verb} {where}"
+
+
+def _listed(line: Line, everything: bool) -> str:
+    groups = [g.label + (f" ×{len(g.names)}" if len(g.names) > 1 else "") for g in grouped(line.names)]
+    if not groups or line.text.startswith(groups[0].split(" ×", maxsplit=1)[0]):
+        return shown(line.text, 2000)
+    head = groups if everything else groups[:SHOWN]
+    more = f" and {len(groups) - len(head)} more (--all)" if len(head) < len(groups) else ""
+    return f"{shown(line.text, 2000)}: {', '.join(head)}{more}"
+
+
+def _table(rows: Iterable[Row]) -> Iterator[str]:
+    """Columns: name (grouped), action, layout, rule."""
+    by_key: dict[tuple[str, str, str], list[str]] = {}
+    for r in rows:
+        by_key.setdefault((r.action, r.layout, r.rule), []).append(r.name)
+    cells = [
+        (g.label + (f" ×{len(g.names)}" if len(g.names) > 1 else ""), action, layout, rule)
+        for (action, layout, rule), names in by_key.items()
+        for g in grouped(names)
+    ]
+    yield from columns(cells)
+
+
+def columns(cells: list[tuple[str, ...]]) -> Iterator[str]:
+    """Cells as aligned columns; a column that is empty everywhere takes no place."""
+    if not cells:
+        return
+    kept = [i for i in range(len(cells[0])) if any(row[i] for row in cells)]
+    widths = {i: max(len(row[i]) for row in cells) for i in kept}
+    for row in cells:
+        yield "  ".join(row[i].ljust(widths[i]) for i in kept).rstrip()
+
+
+def human_bytes(n: float) -> str:
+    """Bytes with three digits and an IEC unit.
+
+    >>> human_bytes(1536)
+    '1.50 KiB'
+    """
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if n < 1024:
+            return f"{n:.0f} B" if unit == "B" else f"{n:.3g} {unit}" if n >= 10 else f"{n:.2f} {unit}"
+        n /= 1024
+    return f"{n:.2f} TiB"
+
+
+def action_of(plan: Plan, name: str) -> str:
+    """What happens to an output: kept, made, tied, copied, relaid, cast or computed."""
+    origin = plan.origins.get(name, Origin())
+    if origin.action:
+        return origin.action
+    expr = plan.outputs[name]
+    if step_of(expr) == "copy":
+        return "copied"
+    found = _ops(expr)
+    return "cast" if found == {"cast"} else "relaid" if "cast" not in found else "computed"
+
+
+def _ops(expr: Any) -> set[str]:
+    names = set() if not expr.inputs else {expr.op.name}
+    return names.union(*map(_ops, expr.inputs)) if expr.inputs else names
+
+
+def report(plan: Plan, command: str, written: bool) -> Report:
+    """The report of a plan that was run, or would be."""
+    rows = [_row(plan, name) for name in plan.outputs]
+    rows += [
+        Row(other, (name,), "", "tied", "exact", f"= {name}") for other, name in plan.ties.items()
+    ]
+    return Report(
+        command,
+        tuple(source.path for source in plan.sources.values()),
+        plan.target.path,
+        plan.target.container,
+        plan.target.dialect,
+        tuple(rows),
+        plan.lines + tuple(Line("remark", r) for s in plan.sources.values() for r in s.remarks),
+        plan.notes,
+        plan.nbytes,
+        written,
+    )
+
+
+def _row(plan: Plan, name: str) -> Row:
+    origin, expr = plan.origins.get(name, Origin()), plan.outputs[name]
+    return Row(name, origin.names, origin.rule, action_of(plan, name), origin.class_, _layout(expr))
+
+
+def _layout(expr: Any) -> str:
+    """How the axes lay and lie, where both are known and they differ."""
+    inner = expr
+    while inner.inputs:
+        inner = inner.inputs[0]
+    have, want = inner.spec.axes, expr.spec.axes
+    if have is None or want is None or str(have) == str(want):
+        return ""
+    return f"{have} → {want}"
