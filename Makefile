@@ -1,0 +1,49 @@
+# A fresh machine with Python 3.11+ and pip needs nothing else: every target makes its own set-up.
+# The virtual environment is installed once, and again when what it is made from changes.
+
+PYTHON ?= python3
+VENV   := .venv
+PIP    := $(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-warn-conflicts
+
+.DEFAULT_GOAL := help
+.PHONY: help test test-all check format demo clean
+
+help:
+	@echo "make test      the default test suite (about a minute)"
+	@echo "make test-all  the slow tests too"
+	@echo "make check     format, lint, types, architecture, sizes, links: all of scripts/check"
+	@echo "make format    put the code into the one format"
+	@echo "make demo      port three published networks both ways and compare every value"
+	@echo "make clean     remove the environment and what the demo made"
+
+test: $(VENV)/dev.stamp
+	$(VENV)/bin/python -m pytest -n 2 -m "not slow"
+
+test-all: $(VENV)/dev.stamp
+	$(VENV)/bin/python -m pytest -n 2
+
+check: $(VENV)/dev.stamp
+	scripts/check
+
+format: $(VENV)/dev.stamp
+	$(VENV)/bin/ruff check --fix --quiet .
+	$(VENV)/bin/ruff format .
+
+demo: $(VENV)/demo.stamp
+	scripts/demo
+
+clean:
+	rm -rf $(VENV) demo-out
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "weightsurgeon needs Python 3.11 or newer, and $(PYTHON) is %d.%d: make PYTHON=python3.11 …" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: pyproject.toml requirements/core.txt requirements/demo.txt requirements/models.txt | $(VENV)/bin/python
+	$(PIP) -r requirements/demo.txt
+	$(PIP) --no-deps -r requirements/models.txt -e .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/demo.stamp requirements/dev.txt
+	$(PIP) -r requirements/dev.txt
+	@touch $@
