@@ -96,6 +96,10 @@ def test_every_order_of_axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> No
         assert bits(out) == bits(values), order
 
 
+def plan(out: Array, values: Array) -> kernels._Job | None:
+    return kernels._plan(kernels._joined(out, values), values.itemsize)
+
+
 SHAPES: dict[str, Any] = {
     "one copy": ((6, 7), (0, 1), None),
     "rows": ((6, 7, 8), (1, 0, 2), None),
@@ -113,9 +117,34 @@ def test_the_strides_alone_tell_what_a_copy_is(
     shape: tuple[int, ...], order: tuple[int, ...], expected: tuple[list[int], ...] | None
 ) -> None:
     values = np.zeros(shape, "f4").transpose(order)
-    job = kernels._plan(kernels._joined(np.empty(values.shape, "f4"), values), 4)
+    job = plan(np.empty(values.shape, "f4"), values)
     batches = job and tuple([axis.size for axis in batch] for batch in job[:3])
     assert batches == expected
+
+
+def test_backward_axes_are_joined_as_forward_ones() -> None:
+    values, out = np.zeros((4, 5, 6), "f4")[::-1, ::-1, ::-1], np.zeros((4, 5, 6), "f4")
+    assert kernels._joined(out[::-1, ::-1, ::-1], values) == [kernels._Axis(120, -4, -4)]
+    job = plan(out.transpose(2, 0, 1)[::-1], values.transpose(2, 0, 1).copy())
+    assert job is not None
+    assert job.down.size == 6
+
+
+def test_broadcast_axes_are_neither_runs_nor_fetched() -> None:
+    rows = np.broadcast_to(np.zeros(6, "f4"), (5, 6))
+    assert plan(np.zeros((5, 6), "f4"), rows) is None  # numpy repeats rows at full speed
+    values = np.broadcast_to(np.zeros((6, 7), "f4").T[:, None], (7, 5, 6))
+    job = plan(np.zeros((7, 5, 6), "f4"), values)
+    assert job is not None
+    assert (job.across.size, job.under, job.outer) == (7, [], [kernels._Axis(5, 24, 0)])
+
+
+def test_what_is_fetched_together_fits_the_scratch() -> None:
+    values = np.zeros((7, 20, 2), "f4")
+    job = plan(np.zeros((2, 20, 7), "f4"), values.T)
+    assert job is not None
+    assert job.block == (4, 192 // (4 * 2 * 4))
+    assert plan(np.zeros((2, 2, 2, 2, 2, 20, 7), "f8"), np.zeros((7, 20, 2, 2, 2, 2, 2)).T) is None
 
 
 def test_small_transpositions_are_left_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,8 +152,7 @@ def test_small_transpositions_are_left_to_numpy(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(kernels, "CLASH_BYTES", 4 * 128 * 128)
 
     def by_blocks(*shape: int) -> bool:
-        values = np.zeros(shape, "f4").T
-        return kernels._plan(kernels._joined(np.empty(values.shape, "f4"), values), 4) is not None
+        return plan(np.empty(shape[::-1], "f4"), np.zeros(shape, "f4").T) is not None
 
     assert by_blocks(200, 200)
     assert not by_blocks(200, 199)
@@ -181,6 +209,8 @@ def test_threads_do_not_share_a_scratch() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(turned, arrays))
+        assert turned(arrays[0])
+        assert pool.submit(lambda: kernels._thread.memory).result() is not kernels._thread.memory
 
 
 @pytest.mark.parametrize("kernel", [kernels.copy, kernels.differences])
