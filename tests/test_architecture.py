@@ -43,7 +43,8 @@ ROOMS = {
     "execute": "execute",
     "outcome": "outcome",
     "mapping": "mapping",
-    "api": "api verify",
+    "comparison": "comparison",
+    "api": "api",
     "inspection": "inspection",
     "cli": "cli __main__",
     "public": "",  # weightsurgeon/__init__.py: the table of public names
@@ -65,7 +66,8 @@ LEFT = {
     "outcome": "execute",
     "mapping": "plan",
     "inspection": "ops formats outcome",
-    "api": "mapping outcome formats",
+    "comparison": "mapping outcome",
+    "api": "comparison formats",
     "cli": "api inspection public",
     "public": "api inspection",
 }
