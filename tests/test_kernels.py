@@ -235,6 +235,8 @@ def test_differences_are_those_of_the_bits(a: Array, data: st.DataObject) -> Non
     found = kernels.differences(a, b)
     assert found[:2] == (len(changed), min(changed, default=None))
     assert found.largest == largest(a, b, changed)
+    assert found.at in changed or not changed
+    assert found.at is None or largest(a, b, {found.at}) == found.largest
     assert kernels.differences(b, a) == found
 
 
@@ -248,11 +250,11 @@ def largest(a: Array, b: Array, places: set[int]) -> float:
 
 def test_differences_known_answers() -> None:
     a = np.array([1.0, 0.0, 3.0, -np.inf, np.nan], "f4")
-    assert kernels.differences(a, a) == (0, None, 0.0)  # a NaN equals itself: bits are compared
-    assert kernels.differences(a, np.array([1.0, -0.0, 3.0, -np.inf, np.nan], "f4")) == (1, 1, 0.0)
-    assert kernels.differences(a, np.array([1.5, 0, 3, -np.inf, np.nan], "f4")) == (1, 0, 0.5)
-    assert kernels.differences(a, np.array([1, 0, 3, np.inf, np.nan], "f4")) == (1, 3, math.inf)
-    assert kernels.differences(a, np.array([1, 0, 3, -np.inf, 0], "f4")) == (1, 4, math.inf)
+    assert kernels.differences(a, a) == (0, None, 0.0, None)  # a NaN equals itself: bits are compared
+    assert kernels.differences(a, np.array([1.0, -0.0, 3.0, -np.inf, np.nan], "f4")) == (1, 1, 0.0, 1)
+    assert kernels.differences(a, np.array([1.5, 0, 3, -np.inf, np.nan], "f4")) == (1, 0, 0.5, 0)
+    assert kernels.differences(a, np.array([1, 0, 3, np.inf, np.nan], "f4")) == (1, 3, math.inf, 3)
+    assert kernels.differences(a, np.array([1, 0, 3, -np.inf, 0], "f4")) == (1, 4, math.inf, 4)
     top = np.full(3, 3e38, ml_dtypes.bfloat16)
     assert 5.9e38 < kernels.differences(top, -top).largest < 6.1e38  # beyond float32
 
@@ -261,5 +263,5 @@ def test_differences_count_on_over_blocks() -> None:
     a = np.zeros((6, 50), "i2")
     b = a.copy()
     b[2, 3], b[5, 49], b[4, 0] = 7, -9, 1
-    assert kernels.differences(a, b) == (3, 103, 9.0)
-    assert kernels.differences(a.T, b.T) == (3, 4, 9.0)
+    assert kernels.differences(a, b) == (3, 103, 9.0, 299)
+    assert kernels.differences(a.T, b.T) == (3, 4, 9.0, 299)

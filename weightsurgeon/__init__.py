@@ -1,0 +1,57 @@
+"""weightsurgeon: operate on the weights of neural networks, whatever framework wrote them.
+
+    import weightsurgeon as ws
+
+    ws.port("model.keras", "model.pt")
+    ws.open("model.pt")["conv1.weight"].numpy()
+
+The names below are attached when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import open, port, run, verify
+    from .errors import MappingError, SurgeryError
+    from .formats.base import Checkpoint
+    from .outcome import Report
+    from .plan import Plan
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Checkpoint": "formats.base",
+    "MappingError": "errors",
+    "Plan": "plan",
+    "Report": "outcome",
+    "SurgeryError": "errors",
+    "open": "api",
+    "port": "api",
+    "run": "api",
+    "verify": "api",
+}
+
+__all__ = [
+    "Checkpoint",
+    "MappingError",
+    "Plan",
+    "Report",
+    "SurgeryError",
+    "open",
+    "port",
+    "run",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-from .conventions import describe
-from .errors import MappingError, OutputError, PlanError, shown
+from .comparison import Verification, compare
+from .errors import MappingError, OutputError, PlanError, SurgeryError, shown
 from .execute import Progress, align, execute
-from .formats import FORMATS, container_of, create_sink, module_of, open_source
+from .formats import FORMATS, container_of, create_sink, module_of
 from .formats.base import Checkpoint, Limits, Order, Source
 from .grouping import grouped
 from .mapping import policy as policies
 from .mapping.auto import automatic
 from .mapping.compile import Job, compile_plan
 from .mapping.rules import Mapping as Rules
-from .neutral import dialect_of, encode, mappings_of, meanings_of, ties_of
+from .neutral import encode, mappings_of
+from .opening import open_checkpoint
 from .outcome import Report, report
-from .plan import Plan, Target
+from .plan import Derived, Draft, Plan, Target
+
+if TYPE_CHECKING:
+    from .mapping.steps import Output, Transfer
 
 PathLike = str | os.PathLike[str]
 Policy = str | Mapping[str, str] | Iterable[str]
@@ -37,34 +41,7 @@ def open(  # the verb of the library; the builtin is not used here
 
     Errors: FormatError for whatever is wrong with the file.
     """
-    if isinstance(path, Checkpoint):
-        return path
-    source = open_source(os.fspath(path), limits)
-    return _described(source, dialect)
-
-
-def _described(source: Source, dialect: str | None) -> Checkpoint:
-    """Join what the file says with what the rows know; our own metadata wins."""
-    stated = dialect_of(source)
-    grounds = ((dialect, "stated"), (stated, "metadata"), (source.dialect, "file"))
-    found, ground = next((g for g in grounds if g[0]), (None, ""))
-    if found is None:
-        found, ground = infer_dialect(source.specs), "inferred"
-    for name, stored in ties_of(source).items():
-        source.specs[name], source.ties[name] = source.specs[stored], stored
-    meanings = {**describe(found, source.slots, source.specs), **meanings_of(source)}
-    return Checkpoint(source, meanings, found, ground)
-
-
-def infer_dialect(names: Iterable[str]) -> str | None:
-    """The dialect that all names speak, if their separators and leaves leave no doubt."""
-    leaves = {name.rpartition("/")[2] for name in names if "/" in name}
-    dotted = {name.rpartition(".")[2] for name in names if "." in name and "/" not in name}
-    if leaves & {"kernel", "gamma", "embeddings", "moving_mean"} and not dotted:
-        return "keras"
-    if dotted & {"weight", "running_mean", "in_proj_weight"} and not leaves:
-        return "torch"
-    return None
+    return path if isinstance(path, Checkpoint) else open_checkpoint(path, dialect, limits)
 
 
 # -- port ------------------------------------------------------------------------------------
@@ -123,9 +100,9 @@ def plan_port(
         rules = automatic(source, base, source.dialect, there)
     _refuse_twice(source, rules, path, again)
     target = Target(path, container, there, _template(container, base, source))
-    job = Job(
-        source, rules, target, base, into is not None, sizes or {}, policies.read(policy), again
-    )
+    sources = {"source": source.source, **({"base": base.source} if base is not None else {})}
+    keep = into is not None
+    job = Job(source, rules, target, sources, base, keep, sizes or {}, policies.read(policy))
     return compile_plan(job)
 
 
@@ -231,25 +208,86 @@ def verify(
     atol: float = 0.0,
     progress: Progress | None = None,
     sizes: Mapping[str, int] | None = None,
-) -> Any:
+) -> Verification:
     """Compare the values of two checkpoints, the first seen through a mapping.
 
     `atol` is the largest difference that still counts as equal; 0 asks for the same bits.
     Returns a `Verification`; its `equal` says whether everything agrees.
     """
-    from .verify import compare
+    rules = _rules(mapping)
+    here = open(a, rules.source.dialect if rules else None)
+    there = open(b, rules.target.dialect if rules else None)
+    return compare(here, there, rules, atol, progress, sizes or {})
 
-    return compare(open(a), open(b), _rules(mapping), atol, progress, sizes or {})
+
+# -- run -------------------------------------------------------------------------------------
 
 
-def run(plan: PathLike | Mapping[str, Any], dry_run: bool = False, progress: Progress | None = None) -> Report:
-    """Run a plan from a YAML file or as a dict: sources, steps, output."""
-    from .mapping.steps import plan_of
+def run(plan: PathLike, dry_run: bool = False, progress: Progress | None = None) -> Report:
+    """Run a plan from a YAML file: its sources, its steps, its output.
 
-    built = plan_of(plan)
+    Errors: PlanError with every problem of the file and of what it names.
+    """
+    built = plan_run(plan)
     if not dry_run:
         write(built, progress)
     return report(built, "run", written=not dry_run)
+
+
+def plan_run(plan: PathLike) -> Plan:
+    """The Plan that a YAML file describes; paths in it are relative to it."""
+    from .mapping.steps import read_job
+
+    path = os.fspath(plan)
+    job = read_job(path)
+    draft, opened = Draft(), dict[str, Checkpoint]()
+    for alias, (file, dialect) in job.sources.items():
+        try:
+            opened[alias] = open(file, dialect)
+        except SurgeryError as error:
+            draft.problem(error)
+    sources = {alias: checkpoint.source for alias, checkpoint in opened.items()}
+    made: dict[str, Plan] = {}
+    for step in job.steps:
+        try:
+            made[step.name] = _transfer(step, opened, sources, job.output)
+            opened[step.name] = Derived(made[step.name])
+        except SurgeryError as error:
+            draft.problem(error)
+    draft.refuse_if_problems()
+    return _finished(job.output, opened, sources, made)
+
+
+def _transfer(
+    step: Transfer, opened: Mapping[str, Checkpoint], sources: Mapping[str, Source], out: Output
+) -> Plan:
+    missing = [n for n in (step.source, step.into or step.template) if n and n not in opened]
+    if missing:
+        raise PlanError([])  # its own problem is told already
+    source = opened[step.source]
+    given = step.into or step.template
+    base = opened[given] if given else None
+    rules = step.rules
+    there = step.to or _target_dialect(rules, base, out.container, None, source)
+    rules = rules or automatic(source, base, source.dialect, there)
+    _refuse_twice(source, rules, out.path, again=False)
+    target = Target(out.path, out.container, there, _template(out.container, base, source))
+    keep = step.into is not None
+    return compile_plan(
+        Job(source, rules, target, sources, base, keep, step.sizes, step.policy)
+    )
+
+
+def _finished(
+    out: Output, opened: Mapping[str, Checkpoint], sources: Mapping[str, Source], made: Mapping[str, Plan]
+) -> Plan:
+    """The plan of the state that the output names: the last step's, or a source as it is."""
+    if out.source in made:
+        return made[out.source]
+    source = opened[out.source]
+    rules = automatic(source, None, source.dialect, source.dialect)
+    target = Target(out.path, out.container, source.dialect, _template(out.container, None, source))
+    return compile_plan(Job(source, rules, target, sources))
 
 
 __all__ = ["open", "plan_port", "port", "run", "verify", "write"]

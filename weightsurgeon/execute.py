@@ -192,7 +192,8 @@ def run_checks(plan: Plan, workers: int = WORKERS) -> None:
     """Raise one `PlanError` with every check of the plan that does not hold."""
     wave = {str(i): check.reduction for i, check in enumerate(plan.checks)}
     results = reduce(wave, workers=workers)
-    refused = [c.refused for i, c in enumerate(plan.checks) if results[str(i)].count]
+    found = [(check, results[str(i)]) for i, check in enumerate(plan.checks)]
+    refused = [check.refused(result) for check, result in found if result.count]
     if refused:
         raise PlanError(refused)
 

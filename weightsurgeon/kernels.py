@@ -187,11 +187,13 @@ def _scratch(job: _Job, dtype: np.dtype[Any]) -> Array:
 
 
 class Differences(NamedTuple):
-    """How many `items` differ in their bits, the `first`'s flat index, the `largest` |a − b|."""
+    """How many `items` differ in their bits, and the flat index of the `first` of them; the
+    `largest` |a − b|, and the flat index `at` which it is first reached."""
 
     items: int
     first: int | None
     largest: float
+    at: int | None
 
 
 def differences(a: Array, b: Array) -> Differences:
@@ -204,15 +206,20 @@ def differences(a: Array, b: Array) -> Differences:
     import numpy as np
 
     _check_alike(a, b)
-    items, first, largest, done = 0, None, 0.0, 0
+    found, done = Differences(0, None, 0.0, None), 0
     for x, y in _runs(a, b):
         differ = _differing(x, y)
         if differ.any():
-            first = done + int(differ.argmax()) if first is None else first
-            items += int(np.count_nonzero(differ))
-            largest = max(largest, _distance(x[differ].view(a.dtype), y[differ].view(a.dtype)))
+            places = np.flatnonzero(differ)
+            apart = _distances(x[differ].view(a.dtype), y[differ].view(a.dtype))
+            worst = int(apart.argmax())
+            first = done + int(places[0]) if found.first is None else found.first
+            largest, at = found.largest, found.at
+            if at is None or apart[worst] > largest:
+                largest, at = float(apart[worst]), done + int(places[worst])
+            found = Differences(found.items + places.size, first, largest, at)
         done += x.size
-    return Differences(items, first, largest)
+    return found
 
 
 def _runs(a: Array, b: Array) -> Iterator[tuple[Array, Array]]:
@@ -236,12 +243,12 @@ def _differing(x: Array, y: Array) -> Array:
     return different
 
 
-def _distance(x: Array, y: Array) -> float:
-    """The largest |x − y|; inf where either is NaN."""
+def _distances(x: Array, y: Array) -> Array:
+    """Each |x − y|; inf where either is NaN."""
     import numpy as np
 
     wide = "c16" if x.dtype.kind == "c" else "f8"
     with np.errstate(all="ignore"):
-        apart = np.abs(x.astype(wide) - y.astype(wide))
+        apart: Array = np.abs(x.astype(wide) - y.astype(wide))
     apart[np.isnan(apart)] = np.inf
-    return float(apart.max())
+    return apart

@@ -10,6 +10,7 @@ from .errors import shown
 from .execute import step_of
 from .grouping import grouped
 from .plan import Line, Origin, Plan
+from .table import columns, human_bytes
 
 JSON_VERSION = 1
 SHOWN = 5  # names of a list that are shown unless all are asked for
@@ -116,29 +117,6 @@ def _table(rows: Iterable[Row]) -> Iterator[str]:
         for g in grouped(names)
     ]
     yield from columns(cells)
-
-
-def columns(cells: list[tuple[str, ...]]) -> Iterator[str]:
-    """Cells as aligned columns; a column that is empty everywhere takes no place."""
-    if not cells:
-        return
-    kept = [i for i in range(len(cells[0])) if any(row[i] for row in cells)]
-    widths = {i: max(len(row[i]) for row in cells) for i in kept}
-    for row in cells:
-        yield "  ".join(row[i].ljust(widths[i]) for i in kept).rstrip()
-
-
-def human_bytes(n: float) -> str:
-    """Bytes with three digits and an IEC unit.
-
-    >>> human_bytes(1536)
-    '1.50 KiB'
-    """
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if n < 1024:
-            return f"{n:.0f} B" if unit == "B" else f"{n:.3g} {unit}" if n >= 10 else f"{n:.2f} {unit}"
-        n /= 1024
-    return f"{n:.2f} TiB"
 
 
 def action_of(plan: Plan, name: str) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from .errors import FormatError, PlanError, SurgeryError, shown
+from .errors import FormatError, MissingTensor, PlanError, SurgeryError, shown
 from .expr import LEAF, Expr, Reduce, apply, leaf, show
-from .formats.base import Meaning, Source
+from .formats.base import Checkpoint, Meaning, Source
 from .grouping import grouped
 from .layout import parse
 from .ops import OPS
@@ -68,7 +68,7 @@ class Check(NamedTuple):
     """A difference that must be none before anything is written, and the error it is otherwise."""
 
     reduction: Reduction
-    refused: SurgeryError
+    refused: Callable[[Any], SurgeryError]
 
 
 @dataclass(frozen=True)
@@ -217,3 +217,18 @@ class Draft:
         """Raise one `PlanError` with all of them."""
         if self.problems:
             raise PlanError(self.problems)
+
+
+class Derived(Checkpoint):
+    """The result of a plan that has not been run, as a checkpoint that another plan reads."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._outputs = {**plan.outputs, **{a: plan.outputs[b] for a, b in plan.ties.items()}}
+        specs = {name: expr.spec for name, expr in self._outputs.items()}
+        source = Source("a step", "", specs=specs, ties=dict(plan.ties), metadata=dict(plan.metadata))
+        super().__init__(source, plan.meanings, plan.target.dialect, "plan")
+
+    def __getitem__(self, name: str) -> Expr:
+        if name not in self._outputs:
+            raise MissingTensor(f"the step makes no tensor {shown(name)}")
+        return self._outputs[name].named(self.meaning(name).axes)

@@ -73,7 +73,7 @@ class Carries(NamedTuple):
     reserved: frozenset[str] = frozenset()  # names that mean something else there
 
 
-@dataclass
+@dataclass(eq=False)
 class Source:
     """An open checkpoint. Subclasses read values; the rest is what headers told.
 

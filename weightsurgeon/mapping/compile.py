@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from ..conventions import leaves
 from ..errors import MappingError, shown
 from ..expr import Expr
-from ..formats.base import UNKNOWN, Checkpoint, Meaning
+from ..formats.base import UNKNOWN, Checkpoint, Meaning, Source
 from ..grouping import grouped
 from ..ops.arithmetic import full
 from ..ops.reduction import DIFFER, Difference
@@ -27,17 +27,18 @@ from .rules import Drop, Init, Layer, Mapping as Rules, Move, Rule, Tie
 class Job:
     """What is ported: from where, to where, and what decides doubtful cases.
 
-    base   an existing target; `keep` says that what no rule makes keeps the base's values
+    sources  every file behind it, by alias
+    base     an existing target; `keep` says that what no rule makes keeps the base's values
     """
 
     source: Checkpoint
     rules: Rules
     target: Target
+    sources: Mapping[str, Source]
     base: Checkpoint | None = None
     keep: bool = False
     sizes: Mapping[str, int] = field(default_factory=dict)
     policy: Mapping[str, str] = field(default_factory=dict)
-    again: bool = False
 
 
 def compile_plan(job: Job) -> Plan:
@@ -96,7 +97,7 @@ class _Compiler:
         outputs = {n: simplify(self.made[n].expr) for n in names}
         return Plan(
             outputs=outputs,
-            sources=self._sources(),
+            sources=self.job.sources,
             target=self.job.target,
             ties=ties,
             meanings={n: self.made[n].meaning for n in names},
@@ -107,10 +108,6 @@ class _Compiler:
             metadata=dict(self.job.source.source.metadata),
             mappings=(self.job.rules.hash,) if self.job.rules.hash else (),
         )
-
-    def _sources(self) -> dict[str, object]:
-        sources = {"source": self.job.source.source}
-        return {**sources, "base": self.job.base.source} if self.job.base else sources
 
     # -- claims ------------------------------------------------------------------------------
 

@@ -1,0 +1,169 @@
+"""weightsurgeon inspect FILE"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .shared import as_json, print_json
+
+if TYPE_CHECKING:
+    from ..formats.base import Checkpoint
+
+
+@click.command(short_help="what a checkpoint holds: names, shapes, dtypes, axes, roles, ties")
+@click.argument("file")
+@click.option("--select", multiple=True, metavar="GLOB", help="Only tensors whose whole name fits.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Not those whose whole name fits.")
+@click.option("--all", "everything", is_flag=True, help="A line for each tensor, no groups.")
+@click.option("--limit", multiple=True, metavar="NAME=N", help="Raise a limit on what a file may ask.")
+@as_json
+def command(
+    file: str,
+    select: tuple[str, ...],
+    exclude: tuple[str, ...],
+    everything: bool,
+    limit: tuple[str, ...],
+    json_: bool,
+) -> None:
+    """Show what a checkpoint holds, from its headers: no value is read, no framework imported."""
+    from ..formats.base import Limits
+    from ..opening import open_checkpoint
+
+    limits = Limits()
+    for word in limit:
+        name, _, value = word.partition("=")
+        try:
+            limits = limits.with_(name, int(value))
+        except (KeyError, ValueError):
+            raise click.UsageError(f"--limit wants NAME=N, not {word!r}") from None
+    with open_checkpoint(file, limits=limits) as checkpoint:
+        names = _selected(checkpoint, select, exclude)
+        if json_:
+            print_json(_data(checkpoint, names))
+        else:
+            print("\n".join(_text(checkpoint, names, everything)))
+
+
+def _selected(
+    checkpoint: Checkpoint, select: tuple[str, ...], exclude: tuple[str, ...]
+) -> list[str]:
+    if not select and not exclude:
+        return list(checkpoint)
+    from ..mapping.select import glob
+
+    return [
+        name
+        for name in checkpoint
+        if (not select or any(glob(g, name) for g in select))
+        and not any(glob(g, name) for g in exclude)
+    ]
+
+
+def _data(checkpoint: Checkpoint, names: list[str]) -> dict[str, Any]:
+    source = checkpoint.source
+    tensors = []
+    for name in names:
+        spec, meaning = source.specs[name], checkpoint.meaning(name)
+        tensors.append(
+            {
+                "name": name,
+                "shape": list(spec.shape),
+                "dtype": spec.dtype.name,
+                "axes": str(meaning.axes) if meaning.axes is not None else None,
+                "role": meaning.role,
+                "kind": meaning.kind,
+                "ground": meaning.ground or None,
+                "tied_to": source.ties.get(name),
+            }
+        )
+    head = {
+        "path": checkpoint.path,
+        "format": source.container,
+        "dialect": checkpoint.dialect,
+        "dialect_ground": checkpoint.dialect_ground or None,
+    }
+    return {
+        "weightsurgeon_json": 1,
+        "command": "inspect",
+        "inputs": [head],
+        "tensors": tensors,
+        "totals": _totals(checkpoint, names),
+        "metadata": sorted(source.metadata),
+        "remarks": source.remarks,
+    }
+
+
+def _totals(checkpoint: Checkpoint, names: list[str]) -> dict[str, Any]:
+    """Parameters and bytes; tied tensors count once."""
+    source = checkpoint.source
+    specs = [source.specs[n] for n in names if n not in source.ties]
+    dtypes: dict[str, int] = {}
+    for spec in specs:
+        dtypes[spec.dtype.name] = dtypes.get(spec.dtype.name, 0) + spec.nbytes
+    return {
+        "tensors": len(names),
+        "parameters": sum(spec.size for spec in specs),
+        "bytes": sum(spec.nbytes for spec in specs),
+        "bytes_by_dtype": dtypes,
+    }
+
+
+def _text(checkpoint: Checkpoint, names: list[str], everything: bool) -> Iterator[str]:
+    from ..errors import shown
+    from ..table import columns, human_bytes, human_count
+
+    source, totals = checkpoint.source, _totals(checkpoint, names)
+    dialect = f"dialect {checkpoint.dialect or 'unknown'}"
+    if checkpoint.dialect_ground in ("inferred", "stated"):
+        dialect += f" ({checkpoint.dialect_ground})"
+    bytes_, dtypes = totals["bytes"], totals["bytes_by_dtype"]
+    shares = " ".join(f"{d} {100 * n / max(1, bytes_):.3g} %" for d, n in dtypes.items())
+    yield " · ".join(
+        [
+            f"{shown(checkpoint.path)}   {source.container}",
+            dialect,
+            f"{totals['tensors']:,} tensors",
+            f"{human_count(totals['parameters'])} params",
+            human_bytes(bytes_),
+            shares or "no data",
+        ]
+    )
+    yield from columns(_rows(checkpoint, names, everything), right=(2, 4, 5))
+    for other, stored in source.ties.items():
+        yield f"  tied: {shown(other)} = {shown(stored)} (same bytes, counted once)"
+    for remark in source.remarks:
+        yield f"  remark: {shown(remark, 500)}"
+    foreign = [key for key in source.metadata if not key.startswith("weightsurgeon.")]
+    if foreign:
+        yield f"  metadata: {', '.join(shown(key) for key in sorted(foreign))}"
+
+
+def _rows(checkpoint: Checkpoint, names: list[str], everything: bool) -> list[tuple[str, ...]]:
+    """Name, how many, shape, dtype, params, bytes, kind and role, axes, ground; alike ones joined."""
+    from ..errors import shown
+    from ..grouping import grouped
+    from ..table import human_bytes, human_count
+
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name in names:
+        spec, m = checkpoint.source.specs[name], checkpoint.meaning(name)
+        what = " ".join(x for x in (m.kind, m.role) if x)
+        shape = "×".join(map(str, spec.shape)) or "scalar"
+        axes = str(m.axes) if m.axes is not None else ""
+        ground = m.ground if m.ground != "file" else ""
+        alike.setdefault((shape, spec.dtype.name, what, axes, ground), []).append(name)
+    place = {name: i for i, name in enumerate(names)}
+    rows = list[tuple[int, tuple[str, ...]]]()
+    for key, members in alike.items():
+        groups = [(shown(n), (n,)) for n in members] if everything else grouped(members)
+        for label, inside in groups:
+            specs = [checkpoint.source.specs[n] for n in inside]
+            count = f"×{len(inside)}" if len(inside) > 1 else ""
+            size = human_count(sum(s.size for s in specs))
+            nbytes = human_bytes(sum(s.nbytes for s in specs))
+            row = (label, count, key[0], key[1], size, nbytes, *key[2:])
+            rows.append((place[inside[0]], row))
+    return [row for _, row in sorted(rows)]

@@ -1,0 +1,139 @@
+"""Two checkpoints compared value by value, the first seen through a mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any, NamedTuple
+
+from .errors import shown
+from .execute import Progress, reduce
+from .expr import Expr
+from .formats.base import Checkpoint
+from .mapping import policy as policies
+from .mapping.auto import automatic
+from .mapping.compile import Job, compile_plan
+from .mapping.rules import Mapping as Rules
+from .ops.reduction import DIFFER, Difference
+from .outcome import JSON_VERSION
+from .plan import Line, Target, reduction
+
+
+class Pair(NamedTuple):
+    """Two tensors that should be equal: a name on each side, and how far they are apart."""
+
+    a: str
+    b: str
+    shape: tuple[int, ...]
+    difference: Difference
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a comparison found: pairs, what only one side has, and whether all is equal."""
+
+    inputs: tuple[str, str]
+    pairs: tuple[Pair, ...]
+    lines: tuple[Line, ...]
+    atol: float
+
+    @property
+    def differing(self) -> tuple[Pair, ...]:
+        """The pairs that are not equal, the worst first."""
+        found = [p for p in self.pairs if not self._agrees(p.difference)]
+        return tuple(sorted(found, key=lambda p: -p.difference.worst))
+
+    def _agrees(self, d: Difference) -> bool:
+        return d.count == 0 or (self.atol > 0 and d.worst <= self.atol)
+
+    @property
+    def equal(self) -> bool:
+        """Whether every tensor has its counterpart and agrees with it."""
+        return not self.lines and not self.differing
+
+    @property
+    def values(self) -> int:
+        """How many values were compared."""
+        return sum(prod(p.shape) for p in self.pairs)
+
+    def to_json(self) -> dict[str, Any]:
+        """The comparison as data."""
+        return {
+            "weightsurgeon_json": JSON_VERSION,
+            "command": "verify",
+            "inputs": [{"path": path} for path in self.inputs],
+            "equal": self.equal,
+            "atol": self.atol,
+            "tensors": len(self.pairs),
+            "values": self.values,
+            "differing": sum(p.difference.count for p in self.pairs),
+            "pairs": [_pair(p) for p in self.differing],
+            "lines": [{"id": x.id, "names": list(x.names), "text": x.text} for x in self.lines],
+        }
+
+    def __str__(self) -> str:
+        rows = [f"{line.id}: {shown(line.text, 2000)}" for line in self.lines]
+        rows += [_sentence(p) for p in self.differing[:10]]
+        if len(self.differing) > 10:
+            rows.append(f"… and {len(self.differing) - 10} more")
+        count = sum(p.difference.count for p in self.pairs)
+        total = f"{len(self.pairs)} tensors, {self.values:,} values compared: {count:,} differ"
+        if self.equal and count:
+            total += f", none by more than {self.atol:g}"
+        return "\n".join([*rows, f"{'equal' if self.equal else 'different'}: {total}"])
+
+
+def _index(flat: int | None, shape: tuple[int, ...]) -> list[int]:
+    index, rest = list[int](), flat or 0
+    for n in reversed(shape):
+        index.append(rest % n)
+        rest //= n
+    return index[::-1]
+
+
+def _sentence(p: Pair) -> str:
+    d = p.difference
+    name = shown(p.a) if p.a == p.b else f"{shown(p.a)} → {shown(p.b)}"
+    where = _index(d.at, p.shape)
+    return f"{name}: {d.count:,} of {prod(p.shape):,} differ, worst |Δ| {d.worst:.3g} at {where}"
+
+
+def _pair(p: Pair) -> dict[str, Any]:
+    d = p.difference
+    worst: float | str = d.worst if d.worst != float("inf") else "inf"
+    return {
+        "a": p.a,
+        "b": p.b,
+        "count": d.count,
+        "first": _index(d.first, p.shape),
+        "max_abs": worst,
+        "at": _index(d.at, p.shape),
+    }
+
+
+def compare(
+    a: Checkpoint,
+    b: Checkpoint,
+    rules: Rules | None,
+    atol: float,
+    progress: Progress | None,
+    sizes: Mapping[str, int],
+) -> Verification:
+    """Compare the values of b with those of a, seen through a mapping or as `port` would."""
+    if rules is None:
+        rules = automatic(a, b, a.dialect, b.dialect if a.dialect else a.dialect)
+    sources = {"a": a.source, "b": b.source}
+    listed = {**policies.preset("audit"), "nonfinite": "ignore"}
+    job = Job(a, rules, Target(dialect=b.dialect), sources, b, sizes=sizes, policy=listed)
+    plan = compile_plan(job)
+    wave, names = {}, dict[str, tuple[str, Expr]]()
+    for name, expr in plan.outputs.items():
+        wave[name] = reduction(DIFFER, expr, b[name])
+        origin = plan.origins[name].names
+        names[name] = (origin[0] if origin else name), expr
+    found = reduce(wave, progress)
+    pairs = tuple(Pair(names[n][0], n, names[n][1].spec.shape, found[n]) for n in wave)
+    benign = ("lossy-cast", "optimizer", "made", "dropped")
+    lines = tuple(line for line in plan.lines if line.id not in benign)
+    return Verification((a.path, b.path), pairs, lines, atol)

@@ -1,0 +1,55 @@
+"""Plain columns and numbers that people can read; some lines of our own instead of a slow import."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+
+def columns(cells: list[tuple[str, ...]], right: Iterable[int] = ()) -> Iterator[str]:
+    """Cells as aligned columns; a column that is empty everywhere takes no place.
+
+    >>> list(columns([("a", "", "1"), ("bb", "", "20")], right=(2,)))
+    ['a    1', 'bb  20']
+    """
+    if not cells:
+        return
+    right = set(right)
+    kept = [i for i in range(len(cells[0])) if any(row[i] for row in cells)]
+    widths = {i: max(len(row[i]) for row in cells) for i in kept}
+    for row in cells:
+        aligned = (row[i].rjust(widths[i]) if i in right else row[i].ljust(widths[i]) for i in kept)
+        yield "  ".join(aligned).rstrip()
+
+
+def human_bytes(n: float) -> str:
+    """Bytes with three digits and an IEC unit.
+
+    >>> human_bytes(1536)
+    '1.50 KiB'
+    """
+    if n < 1024:
+        return f"{n:.0f} B"
+    for unit in ("KiB", "MiB", "GiB", "TiB"):
+        n /= 1024
+        if n < 1024 or unit == "TiB":
+            break
+    return f"{_three(n)} {unit}"
+
+
+def human_count(n: float) -> str:
+    """A count with three digits and an SI unit.
+
+    >>> human_count(32_768_000)
+    '32.8 M'
+    """
+    if n < 1000:
+        return f"{n:.0f}"
+    for unit in ("k", "M", "G", "T"):
+        n /= 1000
+        if n < 1000 or unit == "T":
+            break
+    return f"{_three(n)} {unit}"
+
+
+def _three(n: float) -> str:
+    return f"{n:.2f}" if n < 10 else f"{n:.1f}" if n < 100 else f"{n:.0f}"
