@@ -1,4 +1,4 @@
-"""The built wheel holds what a checkout has, and answers from another folder without the source."""
+"""The built wheel holds what a checkout has and works in another folder, without the checkout."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ ROOT = Path(__file__).parent.parent
 
 
 def main() -> int:
-    """Build the wheel, compare its files with the checkout's, run its command."""
-    with tempfile.TemporaryDirectory() as folder:
-        wheel = build(Path(folder))
+    """Build the wheel, compare its files with the checkout's, use it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        wheel = build(folder)
         with ZipFile(wheel) as archive:
+            archive.extractall(folder / "site")
             missing = expected() - set(archive.namelist())
-        for name in sorted(missing):
-            print(f"{wheel.name} lacks {name}")
-        return int(bool(missing) or not answers(wheel, Path(folder)))
+        for lacking in sorted(missing):
+            print(f"{wheel.name} lacks {lacking}")
+        return int(bool(missing) or not answers(wheel.name, folder))
 
 
 def build(folder: Path) -> Path:
@@ -36,18 +38,27 @@ def expected() -> set[str]:
     return {str(path) for path in modules} | {f"weightsurgeon/{path}" for path in mappings}
 
 
-def answers(wheel: Path, folder: Path) -> bool:
-    """Whether the wheel alone, put first on the path, answers `--help`."""
-    code = f"import sys; sys.path.insert(0, {str(wheel)!r}); sys.argv = ['weightsurgeon', '--help']"
-    code += "; from weightsurgeon.cli import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        print(f"{wheel.name} does not answer --help:\n{done.stderr}")
-    else:
-        print(f"{wheel.name} answers")
-    return done.returncode == 0
+CODE = """
+import sys
+sys.path.insert(0, "site")
+from weightsurgeon.mapping.load import find
+print(find("mtcnn/pnet").resolve())
+from weightsurgeon.cli import main
+sys.argv = ["weightsurgeon", "--help"]
+sys.exit(main())
+"""
+
+
+def answers(name: str, folder: Path) -> bool:
+    """Whether the wheel alone finds its mappings and answers `--help`, in another folder."""
+    command = [sys.executable, "-c", CODE]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    mapping = (folder / "site/weightsurgeon/mappings/mtcnn/pnet.yaml").resolve()
+    if done.returncode or not done.stdout.startswith(f"{mapping}\n"):
+        print(f"{name} does not answer:\n{done.stdout}{done.stderr}")
+        return False
+    print(f"{name} answers")
+    return True
 
 
 if __name__ == "__main__":
