@@ -273,13 +273,14 @@ def _transfer(
     _refuse_twice(source, rules, out.path, again=False)
     target = Target(out.path, out.container, there, _template(out.container, base, source))
     keep = step.into is not None
-    return compile_plan(
-        Job(source, rules, target, sources, base, keep, step.sizes, step.policy)
-    )
+    return compile_plan(Job(source, rules, target, sources, base, keep, step.sizes, step.policy))
 
 
 def _finished(
-    out: Output, opened: Mapping[str, Checkpoint], sources: Mapping[str, Source], made: Mapping[str, Plan]
+    out: Output,
+    opened: Mapping[str, Checkpoint],
+    sources: Mapping[str, Source],
+    made: Mapping[str, Plan],
 ) -> Plan:
     """The plan of the state that the output names: the last step's, or a source as it is."""
     if out.source in made:

@@ -86,5 +86,3 @@ def rows(block: Block, limit: int) -> Iterator[Block]:
         sizes[i] = max(1, min(n, limit // max(1, rest)))
     for tile in tiles(shape, tuple(max(1, n) for n in sizes)):
         yield tuple((a + lo, a + hi) for (a, _), (lo, hi) in zip(block, tile, strict=True))
-
-

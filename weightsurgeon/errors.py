@@ -1,17 +1,17 @@
 """Everything that can go wrong has a place in one tree.
 
-    SurgeryError               one line a problem, exit code 2
-    ├─ SpecError               shapes, dtypes or axes that do not fit (raised by ops: they know no names)
-    ├─ FormatError             path, where, what
-    │  ├─ BrokenFile           bytes that contradict themselves or end early
-    │  ├─ RefusedFile          asks for code, for a foreign path, for the network
-    │  ├─ LimitExceeded        more than a limit allows; says which and how to raise it
-    │  └─ UnsupportedFile      known and sound, but not read
-    ├─ MissingTensor           a name that a checkpoint does not hold; also a KeyError
-    ├─ MappingError            id, file, line: one problem of a mapping or a plan
-    ├─ PlanError               problems: all of them, a line each
-    └─ OutputError             the output cannot be written; the old one is intact
-    Interrupted                a signal came: exit code 128 + its number, nothing half-written
+SurgeryError               one line a problem, exit code 2
+├─ SpecError               shapes, dtypes or axes that do not fit (raised by ops: they know no names)
+├─ FormatError             path, where, what
+│  ├─ BrokenFile           bytes that contradict themselves or end early
+│  ├─ RefusedFile          asks for code, for a foreign path, for the network
+│  ├─ LimitExceeded        more than a limit allows; says which and how to raise it
+│  └─ UnsupportedFile      known and sound, but not read
+├─ MissingTensor           a name that a checkpoint does not hold; also a KeyError
+├─ MappingError            id, file, line: one problem of a mapping or a plan
+├─ PlanError               problems: all of them, a line each
+└─ OutputError             the output cannot be written; the old one is intact
+Interrupted                a signal came: exit code 128 + its number, nothing half-written
 """
 
 from __future__ import annotations

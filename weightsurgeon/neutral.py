@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import BrokenFile, SpecError
-from .layout import parse
+from .notation import parse
 from .formats.base import Meaning, Source
 
 VERSION = "1"

@@ -98,7 +98,9 @@ class Report:
 
 
 def _listed(line: Line, everything: bool) -> str:
-    groups = [g.label + (f" ×{len(g.names)}" if len(g.names) > 1 else "") for g in grouped(line.names)]
+    groups = [
+        g.label + (f" ×{len(g.names)}" if len(g.names) > 1 else "") for g in grouped(line.names)
+    ]
     if not groups or line.text.startswith(groups[0].split(" ×", maxsplit=1)[0]):
         return shown(line.text, 2000)
     head = groups if everything else groups[:SHOWN]

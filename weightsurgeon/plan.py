@@ -16,7 +16,7 @@ from .errors import FormatError, MissingTensor, PlanError, SurgeryError, shown
 from .expr import LEAF, Expr, Reduce, apply, leaf, show
 from .formats.base import Checkpoint, Meaning, Source
 from .grouping import grouped
-from .layout import parse
+from .notation import parse
 from .ops import OPS
 from .ops.movement import reshape
 from .simplify import simplify
@@ -169,7 +169,13 @@ def _text(axes: Axes | None) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    return value.name if isinstance(value, DType) else _text(value) if isinstance(value, Axes) else value
+    return (
+        value.name
+        if isinstance(value, DType)
+        else _text(value)
+        if isinstance(value, Axes)
+        else value
+    )
 
 
 def _decode(entry: Mapping[str, Any], sources: Mapping[str, Source]) -> Expr:
@@ -225,7 +231,9 @@ class Derived(Checkpoint):
     def __init__(self, plan: Plan) -> None:
         self._outputs = {**plan.outputs, **{a: plan.outputs[b] for a, b in plan.ties.items()}}
         specs = {name: expr.spec for name, expr in self._outputs.items()}
-        source = Source("a step", "", specs=specs, ties=dict(plan.ties), metadata=dict(plan.metadata))
+        source = Source(
+            "a step", "", specs=specs, ties=dict(plan.ties), metadata=dict(plan.metadata)
+        )
         super().__init__(source, plan.meanings, plan.target.dialect, "plan")
 
     def __getitem__(self, name: str) -> Expr:

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from .. import __version__
 from ..errors import Interrupted, SurgeryError, shown
@@ -94,21 +94,9 @@ def _dispatch(args: list[str]) -> int:
         print(f"weightsurgeon: no command {shown(args[0])!r}; known: {known}", file=sys.stderr)
         return BAD_INPUT
     _listen()
-    return _invoke(import_module(f".{args[0]}", __name__).command, args)
+    from .parser import invoke
 
-
-def _invoke(command: Any, args: list[str]) -> int:
-    import click
-
-    rest = [a for a in args[1:] if a != DEBUG]
-    try:
-        code = command.main(rest, f"weightsurgeon {args[0]}", standalone_mode=False)
-    except click.ClickException as error:
-        print(f"weightsurgeon {args[0]}: {shown(error.format_message(), 500)}", file=sys.stderr)
-        return BAD_INPUT
-    except click.exceptions.Abort:
-        return 128 + signal.SIGINT
-    return code if isinstance(code, int) else OK
+    return invoke(import_module(f".{args[0]}", __name__), args)
 
 
 def _listen() -> None:

@@ -2,54 +2,56 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from .shared import as_json, print_json
+from .parser import UsageError, everything, numbers
+from .shared import print_json
 
 if TYPE_CHECKING:
     from ..formats.base import Checkpoint
 
 
-@click.command(short_help="what a checkpoint holds: names, shapes, dtypes, axes, roles, ties")
-@click.argument("file")
-@click.option("--select", multiple=True, metavar="GLOB", help="Only tensors whose whole name fits.")
-@click.option("--exclude", multiple=True, metavar="GLOB", help="Not those whose whole name fits.")
-@click.option("--all", "everything", is_flag=True, help="A line for each tensor, no groups.")
-@click.option("--limit", multiple=True, metavar="NAME=N", help="Raise a limit on what a file may ask.")
-@as_json
-def command(
-    file: str,
-    select: tuple[str, ...],
-    exclude: tuple[str, ...],
-    everything: bool,
-    limit: tuple[str, ...],
-    json_: bool,
-) -> None:
+HELP = (
     """Show what a checkpoint holds, from its headers: no value is read, no framework imported."""
+)
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """The words of `inspect`."""
+    add = parser.add_argument
+    add("file", help="a checkpoint")
+    add("--select", action="append", default=[], metavar="GLOB",
+        help="only tensors whose whole name fits; repeatable")  # fmt: skip
+    add("--exclude", action="append", default=[], metavar="GLOB",
+        help="not those whose whole name fits; repeatable")  # fmt: skip
+    add("--limit", action="append", default=[], metavar="NAME=N",
+        help="raise a limit on what a file may ask for; repeatable")  # fmt: skip
+    everything(parser)
+
+
+def run(args: Namespace) -> int:
+    """Open, group, print."""
     from ..formats.base import Limits
     from ..opening import open_checkpoint
 
     limits = Limits()
-    for word in limit:
-        name, _, value = word.partition("=")
+    for name, value in numbers(args.limit, "--limit").items():
         try:
-            limits = limits.with_(name, int(value))
-        except (KeyError, ValueError):
-            raise click.UsageError(f"--limit wants NAME=N, not {word!r}") from None
-    with open_checkpoint(file, limits=limits) as checkpoint:
-        names = _selected(checkpoint, select, exclude)
-        if json_:
+            limits = limits.with_(name, value)
+        except KeyError:
+            raise UsageError(f"--limit: there is no limit {name!r}") from None
+    with open_checkpoint(args.file, limits=limits) as checkpoint:
+        names = _selected(checkpoint, args.select, args.exclude)
+        if args.json:
             print_json(_data(checkpoint, names))
         else:
-            print("\n".join(_text(checkpoint, names, everything)))
+            print("\n".join(_text(checkpoint, names, args.everything)))
+    return 0
 
 
-def _selected(
-    checkpoint: Checkpoint, select: tuple[str, ...], exclude: tuple[str, ...]
-) -> list[str]:
+def _selected(checkpoint: Checkpoint, select: list[str], exclude: list[str]) -> list[str]:
     if not select and not exclude:
         return list(checkpoint)
     from ..mapping.select import glob
@@ -111,7 +113,7 @@ def _totals(checkpoint: Checkpoint, names: list[str]) -> dict[str, Any]:
     }
 
 
-def _text(checkpoint: Checkpoint, names: list[str], everything: bool) -> Iterator[str]:
+def _text(checkpoint: Checkpoint, names: list[str], apart: bool) -> Iterator[str]:
     from ..errors import shown
     from ..table import columns, human_bytes, human_count
 
@@ -131,7 +133,7 @@ def _text(checkpoint: Checkpoint, names: list[str], everything: bool) -> Iterato
             shares or "no data",
         ]
     )
-    yield from columns(_rows(checkpoint, names, everything), right=(2, 4, 5))
+    yield from columns(_rows(checkpoint, names, apart), right=(2, 4, 5))
     for other, stored in source.ties.items():
         yield f"  tied: {shown(other)} = {shown(stored)} (same bytes, counted once)"
     for remark in source.remarks:
@@ -141,7 +143,7 @@ def _text(checkpoint: Checkpoint, names: list[str], everything: bool) -> Iterato
         yield f"  metadata: {', '.join(shown(key) for key in sorted(foreign))}"
 
 
-def _rows(checkpoint: Checkpoint, names: list[str], everything: bool) -> list[tuple[str, ...]]:
+def _rows(checkpoint: Checkpoint, names: list[str], apart: bool) -> list[tuple[str, ...]]:
     """Name, how many, shape, dtype, params, bytes, kind and role, axes, ground; alike ones joined."""
     from ..errors import shown
     from ..grouping import grouped
@@ -158,7 +160,7 @@ def _rows(checkpoint: Checkpoint, names: list[str], everything: bool) -> list[tu
     place = {name: i for i, name in enumerate(names)}
     rows = list[tuple[int, tuple[str, ...]]]()
     for key, members in alike.items():
-        groups = [(shown(n), (n,)) for n in members] if everything else grouped(members)
+        groups = [(shown(n), (n,)) for n in members] if apart else grouped(members)
         for label, inside in groups:
             specs = [checkpoint.source.specs[n] for n in inside]
             count = f"×{len(inside)}" if len(inside) > 1 else ""

@@ -1,4 +1,4 @@
-"""What several commands take: options, JSON on stdout, a progress bar on stderr."""
+"""What several commands show: JSON on stdout, a progress bar on stderr, the report of a plan."""
 
 from __future__ import annotations
 
@@ -6,41 +6,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import click
+if TYPE_CHECKING:
+    from argparse import Namespace
 
-F = TypeVar("F", bound=Callable[..., Any])
+    from ..plan import Plan
+
 PATIENCE = 1.0  # seconds before a progress bar is worth its line
-
-
-def as_json(function: F) -> F:
-    """`--json`: one object on stdout instead of text."""
-    return click.option("--json", "json_", is_flag=True, help="Print one JSON object.")(function)
-
-
-def sizes(function: F) -> F:
-    """`--set axis=n`, as often as needed."""
-    text = "Size of an axis that no shape tells, as in h=12; repeatable."
-    return click.option("--set", "sizes", multiple=True, metavar="AXIS=N", help=text)(function)
-
-
-def planning(function: F) -> F:
-    """`--dry-run` and `--explain` of commands that write."""
-    explain = click.option("--explain", is_flag=True, help="Print every expression and its rule.")
-    dry = click.option("--dry-run", is_flag=True, help="Plan and report, write nothing.")
-    return dry(explain(function))
-
-
-def read_sizes(words: tuple[str, ...]) -> dict[str, int]:
-    """Sizes from words such as `h=12`."""
-    found = {}
-    for word in words:
-        name, given, value = word.partition("=")
-        if not given or not value.isdigit():
-            raise click.UsageError(f"--set wants AXIS=N, as in h=12, not {word!r}")
-        found[name] = int(value)
-    return found
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -48,6 +21,24 @@ def print_json(value: Mapping[str, Any]) -> None:
     import json
 
     print(json.dumps(value))
+
+
+def carry_out(plan: Plan, command: str, args: Namespace) -> int:
+    """Explain, write and report a plan, as the words ask."""
+    from ..api import write
+    from ..outcome import report
+
+    if args.explain and not args.json:
+        print("\n".join(plan.explain()))
+    if not args.dry_run:
+        with progress(plan.nbytes) as advance:
+            write(plan, advance)
+    result = report(plan, command, written=not args.dry_run)
+    if args.json:
+        print_json(result.to_json() | ({"plan": plan.to_json()} if args.explain else {}))
+    else:
+        print("\n".join(result.text(args.everything)))
+    return 0
 
 
 @contextmanager

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import click
+from argparse import ArgumentParser, Namespace
 
-from . import DIFFERENT, OK
-from .shared import as_json, print_json, progress, read_sizes, sizes
+from .parser import numbers, sizes
+from .shared import print_json, progress
+
+HELP = """Compare B with A, seen through a mapping or as `port` would bring it: bit for bit. Exit code
+0: equal; 1: different, the worst tensors are listed first."""
 
 
-@click.command(short_help="compare the values of two checkpoints, through a mapping")
-@click.argument("a")
-@click.argument("b")
-@click.option("--mapping", metavar="M", help="How A is brought to B's names and layouts.")
-@click.option("--atol", type=float, default=0.0, help="Largest difference that counts as equal.")
-@sizes
-@as_json
-def command(
-    a: str, b: str, mapping: str | None, atol: float, sizes: tuple[str, ...], json_: bool
-) -> int:
-    """Compare B with A, seen through a mapping or as `port` would bring it: bit for bit.
+def arguments(parser: ArgumentParser) -> None:
+    """The words of `verify`."""
+    parser.add_argument("a", help="a checkpoint")
+    parser.add_argument("b", help="what it should be equal to")
+    parser.add_argument("--mapping", metavar="M", help="how A is brought to B's names and layouts")
+    text = "largest difference that counts as equal (default 0: the same bits)"
+    parser.add_argument("--atol", type=float, default=0.0, metavar="X", help=text)
+    sizes(parser)
 
-    Exit code 0: equal; 1: different, the worst tensors are listed.
-    """
+
+def run(args: Namespace) -> int:
+    """Compare and tell."""
     import os
 
     from ..api import verify
 
-    total = os.path.getsize(b) if os.path.isfile(b) else 0
+    total = os.path.getsize(args.b) if os.path.isfile(args.b) else 0
+    known = numbers(args.sizes, "--set")
     with progress(total) as advance:
-        found = verify(a, b, mapping, atol, advance, read_sizes(sizes))
-    if json_:
+        found = verify(args.a, args.b, args.mapping, args.atol, advance, known)
+    if args.json:
         print_json(found.to_json())
     else:
         print(found)
-    return OK if found.equal else DIFFERENT
+    return 0 if found.equal else 1

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ..errors import SpecError
 from ..formats.base import UNKNOWN, Meaning, Slot
-from ..layout import atoms, expand_spatial, parse
+from ..notation import atoms, expand_spatial, parse
 from ..spec import Axes, TensorSpec
 from . import attention, convolution, linear, normalization, recurrent
 

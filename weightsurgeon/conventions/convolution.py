@@ -7,7 +7,12 @@ flipped, not even of a transposed convolution.
 from __future__ import annotations
 
 AXES = {
-    "conv.kernel": {"keras": "K in out", "torch": "out in K", "onnx": "out in K", "flax": "K in out"},
+    "conv.kernel": {
+        "keras": "K in out",
+        "torch": "out in K",
+        "onnx": "out in K",
+        "flax": "K in out",
+    },
     "conv_transpose.kernel": {"keras": "K out in", "torch": "in out K", "onnx": "in out K"},
     "depthwise.kernel": {"keras": "K in mult", "torch": "(in mult) 1 K", "onnx": "(in mult) 1 K"},
     "depthwise.bias": {"all": "(in mult)"},

@@ -66,12 +66,14 @@ def _numbered(name: str, letters: list[str]) -> dict[str, str]:
 def joined(axes: Axes, other: Axes) -> Axes:
     """The axes with `in` and `out` as groups of their parts, where the other side has parts.
 
-    >>> from weightsurgeon.layout import parse
+    >>> from weightsurgeon.notation import parse
     >>> str(joined(parse("out in"), parse("in out0 out1")))
     '(out0 out1) in'
     """
     names = sorted(axis.name for group in other for axis in group)
-    parts = {side: [n for n in names if n[:-1] == side and n[-1].isdigit()] for side in ("in", "out")}
+    parts = {
+        side: [n for n in names if n[:-1] == side and n[-1].isdigit()] for side in ("in", "out")
+    }
     return Axes(
         tuple(Axis(n) for n in parts[group[0].name])
         if len(group) == 1 and parts.get(group[0].name)

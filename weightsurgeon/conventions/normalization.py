@@ -8,8 +8,15 @@ _MAP = {"keras": "h w feature", "torch": "feature h w"}
 
 AXES = {
     **{f"batchnorm.{role}": _FEATURE for role in ("gamma", "beta", "mean", "variance")},
-    **{f"batchnorm.{role}@flatten_from": _FLATTENED for role in ("gamma", "beta", "mean", "variance")},
-    **{f"{kind}.{role}": _FEATURE for kind in ("layernorm", "groupnorm") for role in ("gamma", "beta")},
+    **{
+        f"batchnorm.{role}@flatten_from": _FLATTENED
+        for role in ("gamma", "beta", "mean", "variance")
+    },
+    **{
+        f"{kind}.{role}": _FEATURE
+        for kind in ("layernorm", "groupnorm")
+        for role in ("gamma", "beta")
+    },
     **{f"layernorm.{role}@flatten_from": _FLATTENED for role in ("gamma", "beta")},
     **{f"layernorm.{role}@map": _MAP for role in ("gamma", "beta")},
     "rmsnorm.gamma": _FEATURE,

@@ -18,7 +18,9 @@ def loads(data: bytes, path: str, where: str, limits: Limits) -> Any:
     """Parse JSON bytes, or raise `BrokenFile` or `LimitExceeded` with the place."""
     opened = data.count(b"{") + data.count(b"[")
     if opened > 4 * limits.tensors or data.count(b",") > 16 * limits.tensors:
-        raise LimitExceeded(path, where, f"more than {limits.tensors} entries; raise --limit tensors")
+        raise LimitExceeded(
+            path, where, f"more than {limits.tensors} entries; raise --limit tensors"
+        )
     enabled = gc.isenabled()
     gc.disable()  # a header of 50,000 tensors parses in less than half the time
     try:

@@ -15,12 +15,12 @@ from ..errors import BrokenFile, LimitExceeded, SpecError
 from ..expr import Block
 from ..spec import DTYPES, TensorSpec, checked_shape
 from .base import Carries, Extent, Limits, Order, Slot, Source
-from .file_sink import FileSink
 from .files import File, read_block
 from .json_data import loads
 
 if TYPE_CHECKING:
     from ..expr import Array
+    from .file_sink import FileSink
 
 _CODES = {
     "F64": "float64",
@@ -166,6 +166,8 @@ def _slot(name: str) -> Slot:
 
 def create(path: str, order: Order) -> FileSink:
     """Lay out the file: widest items first, so that every tensor is aligned to its item."""
+    from .file_sink import FileSink
+
     names = sorted(order.specs, key=lambda n: -order.specs[n].dtype.bits)
     entries: dict[str, Any] = {}
     if order.metadata:

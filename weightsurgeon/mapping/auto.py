@@ -50,7 +50,9 @@ def _refused(kind: str | None, here: str, there: str) -> str | None:
     return None
 
 
-def _problems(unknown: dict[str, list[str]], here: str | None, there: str | None) -> list[MappingError]:
+def _problems(
+    unknown: dict[str, list[str]], here: str | None, there: str | None
+) -> list[MappingError]:
     remedy = "write a mapping (--mapping), or give a template that knows (--template)"
     if here is None or there is None:
         side = "source" if here is None else "target"

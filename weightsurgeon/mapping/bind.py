@@ -11,7 +11,8 @@ from ..conventions.linear import joined
 from ..errors import MappingError, SpecError, shown
 from ..expr import Expr
 from ..formats.base import UNKNOWN, Checkpoint, Meaning
-from ..layout import atoms, check_axes, expand_spatial, known_sizes, meet, relayout, solve
+from ..layout import check_axes, known_sizes, meet, relayout, solve
+from ..notation import atoms, expand_spatial
 from ..ops.arithmetic import cast, loses
 from ..plan import Origin
 from ..spec import Axes, TensorSpec, dtype_of
@@ -60,7 +61,9 @@ class Binder:
         pattern = rule.targets[leaf.part if len(rule.targets) > 1 else 0]
         layer = pattern.write(claim.captures, separator)
         names = [f"{layer}{separator}{leaf_}" if layer else leaf_ for leaf_ in leaf.names]
-        return next((n for n in map(self.spelled, names) if self.in_base(n)), self.spelled(names[0]))
+        return next(
+            (n for n in map(self.spelled, names) if self.in_base(n)), self.spelled(names[0])
+        )
 
     def target_kind(self, claim: Claim) -> str:
         """The kind on the target's side: the rule's, or the same as here."""
@@ -106,9 +109,7 @@ class Binder:
         """A problem of a claim."""
         return claim.rule.refused(id, text, claim.name)
 
-    def _by_layout(
-        self, claim: Claim, x: Expr, wanted: TensorSpec | None
-    ) -> tuple[Expr, Meaning]:
+    def _by_layout(self, claim: Claim, x: Expr, wanted: TensorSpec | None) -> tuple[Expr, Meaning]:
         rule = claim.rule
         meaning = self.source.meaning(claim.name)
         if not isinstance(rule, Move) or rule.layout is None:
@@ -179,7 +180,9 @@ class Binder:
     def _no_row(self, claim: Claim, kind: str, x: Expr, here: bool) -> str:
         side, dialect = (claim.kind, self.dialects[0]) if here else (kind, self.dialects[1])
         text = f"no row says how the {claim.role} of a {side} lies in {dialect or 'an unknown dialect'}"
-        return f"{text} at rank {len(x.spec.shape)}; give a template, or from/to rules with a layout"
+        return (
+            f"{text} at rank {len(x.spec.shape)}; give a template, or from/to rules with a layout"
+        )
 
     def _options(self, claim: Claim, wanted: TensorSpec | None) -> dict[str, object]:
         """Options of the layer from the rule, else from the file here, else from the base."""
@@ -213,7 +216,8 @@ class Binder:
             (
                 n
                 for n, spec in self.source.source.specs.items()
-                if sorted(spec.shape) == sorted(wanted.shape) and self.source.meaning(n).role == role
+                if sorted(spec.shape) == sorted(wanted.shape)
+                and self.source.meaning(n).role == role
             ),
             None,
         )

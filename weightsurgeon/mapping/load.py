@@ -11,13 +11,16 @@ from typing import Any
 
 from ..conventions import LEAVES
 from ..errors import MappingError, PlanError, SpecError, shown
-from ..layout import Layout, parse_layout
+from ..notation import Layout, parse_layout
 from ..spec import dtype_of
 from . import names, policy, rules, schema, yaml_data
 from .select import Test, selector
 from .yaml_data import Document, Path
 
-SHIPPED = (FilePath(__file__).parent.parent / "mappings", FilePath(__file__).parents[2] / "mappings")
+SHIPPED = (
+    FilePath(__file__).parent.parent / "mappings",
+    FilePath(__file__).parents[2] / "mappings",
+)
 
 
 def find(name: str, beside: str | None = None) -> FilePath:
@@ -145,7 +148,9 @@ class _Loader:
         for kind in kinds:
             if kind != "auto" and kind not in LEAVES:
                 known = ", ".join(sorted(LEAVES))
-                self.refuse((*at, "kind"), f"there is no kind {shown(kind)!r}; known: {known}", "kind")
+                self.refuse(
+                    (*at, "kind"), f"there is no kind {shown(kind)!r}; known: {known}", "kind"
+                )
                 return rules.Layer(**common)
         layers = [m["layer"]] if isinstance(m["layer"], str) else m["layer"]
         to = [m["to"]] if isinstance(m["to"], str) else m["to"]
@@ -153,7 +158,9 @@ class _Loader:
         targets = [self.pattern(text, (*at, "to"), *sources) for text in to]
         self.same_captures(sources, targets, at)
         if kinds[0] == "separable" and {len(sources), len(targets)} != {1, 2}:
-            self.refuse(at, "a separable convolution is one layer in Keras and a list of two in torch")
+            self.refuse(
+                at, "a separable convolution is one layer in Keras and a list of two in torch"
+            )
         elif kinds[0] != "separable" and (len(sources), len(targets)) != (1, 1):
             self.refuse(at, f"kind {kinds[0]}: `layer` and `to` are one name each")
         return rules.Layer(
@@ -181,7 +188,9 @@ class _Loader:
         name = m["init"] if isinstance(m["init"], str) else shown(m["init"])
         select = self.test(m["init"], (*at, "init")) if shape is None else None
         value = m["value"] if isinstance(m["value"], str | int) else float(m["value"])
-        return rules.Init(**common, name=name, select=select, value=value, shape=shape, dtype=m["dtype"])
+        return rules.Init(
+            **common, name=name, select=select, value=value, shape=shape, dtype=m["dtype"]
+        )
 
     def _tie(self, m: dict[str, Any], at: Path, common: dict[str, Any]) -> rules.Rule:
         with_ = self.pattern(m["with"], (*at, "with"))
@@ -235,7 +244,9 @@ class _Loader:
 def _layout(text: str) -> Layout:
     layout = parse_layout(text)
     if layout.have.over or layout.want.over:
-        raise SpecError(f"layout {text!r}: axes over tensors (before a bar) are not built yet", "layout")
+        raise SpecError(
+            f"layout {text!r}: axes over tensors (before a bar) are not built yet", "layout"
+        )
     return layout
 
 
@@ -249,4 +260,3 @@ def _number(value: Any) -> str:
     if isinstance(value, Decimal):
         return str(value.normalize())
     raise TypeError(f"no data: {value!r}")
-

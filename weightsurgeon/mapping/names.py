@@ -138,8 +138,7 @@ class Pattern:
 
     def _expression(self, lazy: str) -> str:
         return "".join(
-            _literal(p) if isinstance(p, str) else f"({self._capture(p, lazy)})"
-            for p in self.parts
+            _literal(p) if isinstance(p, str) else f"({self._capture(p, lazy)})" for p in self.parts
         )
 
     def _capture(self, capture: Capture, lazy: str) -> str:
@@ -232,7 +231,9 @@ def _parse_capture(text: str, inside: str, tables: Tables, seen: Mapping[str, Ca
     if found := _LOOKUP.fullmatch(inside):
         name, table = found.groups()
         if "|" in table:
-            raise NameError_("capture", f"{{{inside}}} in {text!r}: inline tables are not built yet")
+            raise NameError_(
+                "capture", f"{{{inside}}} in {text!r}: inline tables are not built yet"
+            )
         if table not in tables:
             raise NameError_("table", f"{{{inside}}} in {text!r}: the file has no table {table!r}")
         return Capture(name, "table", table=table)
@@ -243,7 +244,9 @@ def _parse_capture(text: str, inside: str, tables: Tables, seen: Mapping[str, Ca
         if numeric:
             kind = kind or (typed.kind if typed.is_number else "int")
             kind = "int" if kind == "nth" and not found.group(5) else kind
-            return Capture(name, kind, scale=int(scale or 1), shift=int(f"{sign or ''}{shift or 0}"))
+            return Capture(
+                name, kind, scale=int(scale or 1), shift=int(f"{sign or ''}{shift or 0}")
+            )
     found = _CAPTURE.fullmatch(inside)
     if found is None:
         raise NameError_("capture", f"{{{inside}}} in {text!r} cannot be read")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import MappingError
-from ..layout import Layout
+from ..notation import Layout
 from .names import Pattern
 from .select import Test
 

@@ -61,7 +61,9 @@ class _Reader:
     def job(self) -> JobFile:
         m = self.table(schema.PLAN, self.document.value, ())
         entries = m.get("sources") if isinstance(m.get("sources"), dict) else {}
-        sources = {alias: self.source(entry, ("sources", alias)) for alias, entry in entries.items()}
+        sources = {
+            alias: self.source(entry, ("sources", alias)) for alias, entry in entries.items()
+        }
         self.states = set(entries)
         raw = m.get("steps") if isinstance(m.get("steps"), list) else []
         steps = [self.step(entry, ("steps", i)) for i, entry in enumerate(raw)]

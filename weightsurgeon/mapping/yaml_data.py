@@ -71,11 +71,15 @@ def _check_events(text: str, file: str) -> None:
             raise _refused(file, line, "holds a second document; one file, one mapping or plan")
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise _refused(file, line, f"the alias *{event.anchor} stands inside its own anchor")
+                raise _refused(
+                    file, line, f"the alias *{event.anchor} stands inside its own anchor"
+                )
             nodes += sizes[event.anchor]
         elif isinstance(event, yaml.CollectionStartEvent | yaml.ScalarEvent):
             if event.tag not in (None, "!"):
-                raise _refused(file, line, f"tag {event.tag} has no meaning here; write plain values")
+                raise _refused(
+                    file, line, f"tag {event.tag} has no meaning here; write plain values"
+                )
             nodes += 1
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1

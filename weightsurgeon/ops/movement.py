@@ -13,7 +13,18 @@ from ..expr import Block, Expr, Op, apply, block_shape
 from ..spec import Axes, TensorSpec
 from .reshape import RESHAPE, reshape
 
-__all__ = ["CONCAT", "CROP", "PERMUTE", "RESHAPE", "TAKE", "concat", "crop", "permute", "reshape", "take"]
+__all__ = [
+    "CONCAT",
+    "CROP",
+    "PERMUTE",
+    "RESHAPE",
+    "TAKE",
+    "concat",
+    "crop",
+    "permute",
+    "reshape",
+    "take",
+]
 
 Specs = tuple[TensorSpec, ...]
 

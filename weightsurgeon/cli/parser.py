@@ -1,0 +1,63 @@
+"""The words of a command: what all commands share, and our own errors for the rest."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from ..errors import SurgeryError, shown
+
+
+def invoke(module: Any, args: list[str]) -> int:
+    """Parse the words of a command and run it; usage errors are one line."""
+    parser = Parser(prog=f"weightsurgeon {args[0]}", description=module.HELP)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    module.arguments(parser)
+    code: int = module.run(parser.parse_args(args[1:]))
+    return code
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with its errors in our tree."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the words in one line."""
+        raise UsageError(f"{self.prog}: {shown(message, 500)}; --help tells more")
+
+
+class UsageError(SurgeryError):
+    """Words on the command line that make no sense."""
+
+
+def sizes(parser: argparse.ArgumentParser) -> None:
+    """`--set axis=n`, as often as needed."""
+    text = "size of an axis that no shape tells, as in h=12; repeatable"
+    parser.add_argument(
+        "--set", dest="sizes", action="append", default=[], metavar="AXIS=N", help=text
+    )
+
+
+def planning(parser: argparse.ArgumentParser) -> None:
+    """`--dry-run`, `--explain` and `--all` of commands that write."""
+    parser.add_argument("--dry-run", action="store_true", help="plan and report, write nothing")
+    parser.add_argument(
+        "--explain", action="store_true", help="print every expression and its rule"
+    )
+    everything(parser)
+
+
+def everything(parser: argparse.ArgumentParser) -> None:
+    """`--all`."""
+    parser.add_argument("--all", dest="everything", action="store_true", help="show every name")
+
+
+def numbers(words: list[str], option: str) -> dict[str, int]:
+    """Whole numbers from words such as `h=12`."""
+    found = {}
+    for word in words:
+        name, given, value = word.partition("=")
+        if not (name and given and value.isascii() and value.isdigit()):
+            raise UsageError(f"{option} wants NAME=N, as in h=12, not {shown(word)!r}")
+        found[name] = int(value)
+    return found
