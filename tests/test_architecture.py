@@ -28,8 +28,8 @@ CEILING = 250
 
 # A module stands in the room of its longest prefix here; a new one has to be given a place.
 ROOMS = {
-    "errors": "errors grouping",
-    "spec": "spec",
+    "errors": "errors grouping table",
+    "spec": "spec notation",
     "kernels": "kernels",
     "expr": "expr blocks workspace",
     "ops": "ops",
@@ -39,6 +39,7 @@ ROOMS = {
     " formats.archive_layout formats.inflate formats.json_data",
     "formats": "formats",
     "conventions": "conventions neutral",
+    "opening": "opening",
     "plan": "plan",
     "execute": "execute",
     "outcome": "outcome",
@@ -61,13 +62,14 @@ LEFT = {
     "formats.base": "expr",
     "formats": "formats.base",
     "conventions": "layout formats.base",
+    "opening": "conventions formats",
     "plan": "conventions simplify",
     "execute": "plan",
     "outcome": "execute",
     "mapping": "plan",
-    "inspection": "ops formats outcome",
+    "inspection": "outcome opening",
     "comparison": "mapping outcome",
-    "api": "comparison formats",
+    "api": "comparison opening",
     "cli": "api inspection public",
     "public": "api inspection",
 }
@@ -158,15 +160,17 @@ def test_every_module_has_a_room(module: str) -> None:
     assert room(module), f"{module} stands in no row of ROOMS: what must it know?"
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", [m for m in MODULES if room(m)])
 def test_imports_point_to_the_left(module: str) -> None:
     here = room(module)
     may = left_of(here) - set(BLIND.get(here, "").split())
-    wrong = [
-        f"line {i.line}: {short(i.target)} ({room(i.target) or 'no room'})"
-        for i in own(module)
-        if room(i.target) not in may
-    ]
+    wrong = sorted(
+        {
+            f"{short(i.target)} ({room(i.target) or 'no room'}, line {i.line})"
+            for i in own(module)
+            if room(i.target) not in may
+        }
+    )
     assert not wrong, f"{module} ({here}) may not import {wrong}"
 
 
@@ -222,9 +226,6 @@ if code:
     sys.exit(f"exit code {code}")
 """
 FRAMEWORKS = {"torch", "tensorflow", "keras", "onnx", "h5py"}
-needs_cli = pytest.mark.skipif(
-    "def main" not in MODULES["weightsurgeon.cli"].read_text(), reason="there is no cli.main yet"
-)
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
@@ -232,13 +233,11 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert not loaded & (ANYWHERE | HEAVY)
 
 
-@needs_cli
 def test_inspecting_a_file_imports_no_framework_and_no_numpy(tiny: Path) -> None:
     loaded = modules_after(CLI, "inspect", str(tiny))
     assert not loaded & (FRAMEWORKS | {"numpy", "ml_dtypes"})
 
 
-@needs_cli
 def test_help_imports_nothing_heavy() -> None:
     loaded = modules_after(CLI, "--help")
     assert not loaded & (ANYWHERE | HEAVY)
