@@ -201,16 +201,16 @@ def _data_offset(file: File, raw: bytes, start: int, declared: tuple[int, int, i
     if mark != b"PK\3\4" or n != len(raw) or header[LOCAL.size :] != raw:
         what = "its local zip header is missing or gives another name"
         raise BrokenFile(file.path, raw.decode(), what)
-    if (method, stored, size) != declared and not _excused(flags, (method, stored, size), declared):
+    sizes = declared[1:] if flags & _LATER else (stored, size)
+    if (method, *sizes) != declared and not _is_widened((method, *sizes), declared):
         what = "its local zip header and the zip directory disagree"
         raise BrokenFile(file.path, raw.decode(), what)
     return start + width + m
 
 
-def _excused(flags: int, local: tuple[int, int, int], declared: tuple[int, int, int]) -> bool:
-    """Only sizes may differ: where they follow the data, or stand in a zip64 field."""
-    widened = all(here in (there, FULL32) for here, there in zip(local, declared, strict=True))
-    return local[0] == declared[0] and (bool(flags & _LATER) or widened)
+def _is_widened(local: tuple[int, ...], declared: tuple[int, ...]) -> bool:
+    """Sizes may stand in a zip64 field instead."""
+    return all(here in (there, FULL32) for here, there in zip(local, declared, strict=True))
 
 
 def _check_disjoint(file: File, spans: list[tuple[int, int]], end: int) -> None:

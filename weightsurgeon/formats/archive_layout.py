@@ -130,7 +130,7 @@ def _end(entries: int, size: int, begin: int) -> bytes:
 
 def crc_of(fd: int, offset: int, nbytes: int) -> int:
     """CRC-32 of bytes of a file, read back in pieces."""
-    crc32, crc = _crc32(), 0
+    crc32, crc = fast_crc32(), 0
     buffer = memoryview(bytearray(min(_BUFFER, nbytes)))
     while nbytes:
         piece = buffer[: min(len(buffer), nbytes)]
@@ -140,10 +140,10 @@ def crc_of(fd: int, offset: int, nbytes: int) -> int:
     return crc
 
 
-def _crc32() -> Callable[[memoryview, int], int]:
+def fast_crc32() -> Callable[[bytes | memoryview, int], int]:
     """isal computes the same values several times faster, where it is installed."""
     try:
-        fast: Callable[[memoryview, int], int] = import_module("isal.isal_zlib").crc32
+        fast: Callable[[bytes | memoryview, int], int] = import_module("isal.isal_zlib").crc32
     except ImportError:
         return zlib.crc32
     return fast
