@@ -7,22 +7,18 @@ reduction must come first, it has been run as a wave. Nothing here knows an op o
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from .blocks import blocks, rows
-from .errors import PlanError, SpecError, SurgeryError, shown
+from .errors import PlanError, SpecError, shown
 from .expr import LEAF, Again, Block, Expr, evaluate, slices
 from .formats.base import Extent, Sink
 from .formats.files import copy_range
 from .kernels import copy
 from .plan import Plan, Reduction
-from .workspace import PIECE_BYTES, SCRATCH_BYTES, Workspace
+from .workers import PIECE_BYTES, SCRATCH_BYTES, WORKERS, Workspace, in_parallel
 
-WORKERS = min(2, os.cpu_count() or 1)
 RUN_ELEMENTS = 65_536  # reductions fold runs of this many elements, whatever the blocks are
 
 Progress = Callable[[int], None]
@@ -229,49 +225,3 @@ def _fold(reduction: Reduction, state: Any, space: Workspace, done: Progress) ->
         state = reduction.row.fold(state, lo, *values)
         done(values[0].nbytes)
     return state
-
-
-# -- workers ---------------------------------------------------------------------------------
-
-
-def in_parallel(
-    work: Callable[[Any, Workspace], None], tasks: Iterable[Any], workers: int = WORKERS
-) -> None:
-    """Do all tasks on a few threads; the first error stops the rest and is raised here."""
-    queue, lock = iter(tasks), threading.Lock()
-    errors: list[BaseException] = []
-
-    def serve() -> None:
-        space = None
-        while not errors:
-            with lock:
-                task = next(queue, None)
-            if task is None:
-                return
-            space = space or Workspace()  # no task, no numpy
-            work(task, space)
-
-    def guarded() -> None:
-        try:
-            serve()
-        except BaseException as error:  # noqa: BLE001  # carried to the caller's thread
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, daemon=True) for _ in range(workers)]
-    for thread in threads:
-        thread.start()
-    try:
-        for thread in threads:
-            while thread.is_alive():  # a join without timeout would not hear a signal
-                thread.join(0.05)
-    except BaseException as error:
-        errors.append(error)  # the workers see it and stop before their next task
-        with suppress(RuntimeError):
-            for thread in threads:
-                thread.join()
-        raise
-    if errors:
-        raise errors[0]
-
-
-__all__ = ["Fact", "SurgeryError", "align", "execute", "reduce", "step_of"]

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import BrokenFile, SpecError
-from .notation import parse
 from .formats.base import Meaning, Source
+from .notation import parse
 
 VERSION = "1"
 _PREFIX = "weightsurgeon."

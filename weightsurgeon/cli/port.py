@@ -36,8 +36,8 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Plan, write, report."""
-    from ..api import plan_port
     from ..mapping import policy
+    from ..planning import plan_port
 
     try:
         actions = policy.read(args.policy)

@@ -19,6 +19,6 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Plan, write, report."""
-    from ..api import plan_run
+    from ..planning import plan_run
 
     return carry_out(plan_run(args.plan), "run", args)

@@ -25,8 +25,8 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 def carry_out(plan: Plan, command: str, args: Namespace) -> int:
     """Explain, write and report a plan, as the words ask."""
-    from ..api import write
     from ..outcome import report
+    from ..writing import write
 
     if args.explain and not args.json:
         print("\n".join(plan.explain()))

@@ -7,8 +7,8 @@ from ..errors import MappingError, PlanError
 from ..formats.base import Checkpoint
 from ..grouping import grouped
 from .claim import Kinds, neutral, split
-from .names import parse
 from .rules import Layer, Mapping, Move, Rule, Side
+from .tokens import parse
 
 
 def automatic(

@@ -13,7 +13,7 @@ from ..conventions import LEAVES
 from ..errors import MappingError, PlanError, SpecError, shown
 from ..notation import Layout, parse_layout
 from ..spec import dtype_of
-from . import names, policy, rules, schema, yaml_data
+from . import names, policy, rules, schema, tokens, yaml_data
 from .select import Test, selector
 from .yaml_data import Document, Path
 
@@ -202,14 +202,14 @@ class _Loader:
 
     def pattern(self, text: str, at: Path, *known: names.Pattern | None) -> Any:
         """The pattern of a name; its captures may be typed by those of the other side."""
-        typed = names.captures_of(*(p for p in known if p is not None))
-        return self.attempt(at, names.parse, text, self.tables, typed)
+        typed = tokens.captures_of(*(p for p in known if p is not None))
+        return self.attempt(at, tokens.parse, text, self.tables, typed)
 
     def same_captures(self, sources: Any, targets: Any, at: Path) -> None:
         """Both sides name the same captures, or a name could not be written or inverted."""
         if any(p is None for p in (*sources, *targets)):
             return
-        here, there = set(names.captures_of(*sources)), set(names.captures_of(*targets))
+        here, there = set(tokens.captures_of(*sources)), set(tokens.captures_of(*targets))
         if here != there:
             odd = ", ".join(sorted(here ^ there))
             self.refuse(at, f"both sides name the same captures; only one has {odd}", "capture")

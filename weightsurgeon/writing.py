@@ -1,0 +1,40 @@
+"""A plan becomes a file: the sink is laid out, filled by the executor, and committed."""
+
+from __future__ import annotations
+
+import os
+
+from .execute import Progress, align, execute
+from .formats import create_sink
+from .formats.base import Order
+from .neutral import encode
+from .plan import Plan
+
+
+def write(plan: Plan, progress: Progress | None = None) -> None:
+    """Execute a plan into its target file, which appears only when it is whole."""
+    sink = create_sink(plan.target.container, plan.target.path, order_of(plan))
+    try:
+        for _ in execute(plan, sink, progress):
+            pass
+        sink.commit()
+    finally:
+        sink.abort()  # nothing, after a commit
+
+
+def order_of(plan: Plan) -> Order:
+    """What the sink is asked to make."""
+    origins = [
+        {"container": source.container, "file": os.path.basename(source.path)}
+        for source in plan.sources.values()
+    ]
+    metadata = encode(
+        plan.meanings,
+        plan.ties,
+        plan.target.dialect,
+        origins,
+        plan.hash(),
+        list(plan.mappings),
+        plan.metadata,
+    )
+    return Order(plan.specs, plan.ties, metadata, plan.target.template, align(plan))
