@@ -13,7 +13,7 @@ from ..expr import Block
 from ..spec import TensorSpec
 from .base import Extent, Shape
 from .commit import AtomicFile, output_error
-from .files import write_all, write_block
+from .files import FLUSH, start_writeback, write_all, write_block
 
 if TYPE_CHECKING:
     from ..expr import Array
@@ -37,6 +37,7 @@ class FileSink:
         seal: Callable[[int], None] | None = None,
     ) -> None:
         self.path, self.specs, self.places, self.seal = path, specs, places, seal
+        self.unflushed = 0  # a count for a hint: threads may race on it
         self.file = AtomicFile(path, nbytes)
         try:
             for offset, data in pieces:
@@ -53,6 +54,10 @@ class FileSink:
             write_block(self.extent(name), seen, block, values)
         except OSError as error:
             raise output_error(self.path, error) from error
+        self.unflushed += values.nbytes
+        if self.unflushed > FLUSH:
+            self.unflushed = 0
+            start_writeback(self.file.fd)
 
     def extent(self, name: str) -> Extent:
         """Where the tensor's bytes lie in the unpublished file."""
