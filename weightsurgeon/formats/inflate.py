@@ -64,8 +64,8 @@ class Inflater:
         self._kept = self._inflate(_PIECE)
         self._crc = zlib.crc32(self._kept, self._crc)
         end = self._begin + len(self._kept)
-        if end == self.member.size and self._inflate(1):
-            raise self._broken(f"inflates to more than {end} bytes")
+        if end > self.member.size or (end == self.member.size and self._inflate(1)):
+            raise self._broken(f"inflates to more than {self.member.size} bytes")
         if end == self.member.size and self._crc != self.member.crc:
             raise self._broken("its CRC-32 does not match: it was damaged")
 
