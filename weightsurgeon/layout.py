@@ -97,21 +97,22 @@ def relayout(x: Expr, have: Axes, want: Axes, sizes: Sizes | None = None) -> Exp
     wanted = {a.name: a for a in there}
     for i, axis in enumerate(here):
         indices = _entries(axis, wanted[axis.name], known[axis.name])
-        if indices != list(range(len(indices))):
+        if indices is not None:
             x = take(x, i, indices)
     place = {a.name: i for i, a in enumerate(here)}
     x = permute(x, [place[a.name] for a in there])
     return reshape(x, [prod(known[a.name] for a in group) for group in want], want)
 
 
-def _entries(have: Axis, want: Axis, size: int) -> list[int]:
-    """Which entry of an axis comes where: letters in another order, or backwards."""
-    order = list(range(size))
-    if have.letters and want.letters and have.letters != want.letters:
-        if sorted(have.letters) != sorted(want.letters):
-            raise SpecError(f"{have} and {want} do not name the same entries", "layout")
-        order = [have.letters.index(letter) for letter in want.letters]
-    return order[::-1] if have.backwards != want.backwards else order
+def _entries(have: Axis, want: Axis, size: int) -> list[int] | None:
+    """Which entry of an axis comes where, letters in another order or backwards; None: as it is."""
+    turned = have.backwards != want.backwards
+    if not have.letters or not want.letters or have.letters == want.letters:
+        return list(range(size))[::-1] if turned else None
+    if sorted(have.letters) != sorted(want.letters):
+        raise SpecError(f"{have} and {want} do not name the same entries", "layout")
+    order = [have.letters.index(letter) for letter in want.letters]
+    return order[::-1] if turned else order
 
 
 # -- the axes check --------------------------------------------------------------------------
