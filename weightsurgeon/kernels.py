@@ -9,7 +9,7 @@ same few cache sets (there numpy's own copy is six to forty times slower than me
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -135,11 +135,12 @@ def _plan(axes: list[_Axis], itemsize: int) -> _Job | None:
 def _transpose(job: _Job, out: Array, values: Array) -> None:
     """Fetch each block into the scratch in runs of `values`, write it in runs of `out`."""
     import numpy as np
+    from numpy.lib.stride_tricks import as_strided
 
     axes = [*job.outer, *job.around, job.down, job.across, *job.under]
-    source = _strided(values, axes, [axis.values for axis in axes])
+    source = as_strided(values, [a.size for a in axes], [a.values for a in axes])
     axes = [*job.outer, *job.around, *job.under, job.across, job.down]
-    target = _strided(out, axes, [axis.out for axis in axes])
+    target = as_strided(out, [a.size for a in axes], [a.out for a in axes])
     scratch = _scratch(job, values.dtype)
     turned = scratch.transpose(*range(2, scratch.ndim), 1, 0)
     for outer in _indices(job.outer):
@@ -151,12 +152,6 @@ def _transpose(job: _Job, out: Array, values: Array) -> None:
                 for under in _indices(job.under):
                     place = target[outer + around + under][columns, rows]
                     np.copyto(place, turned[under][there, here])
-
-
-def _strided(array: Array, axes: Sequence[_Axis], strides: Sequence[int]) -> Array:
-    from numpy.lib.stride_tricks import as_strided
-
-    return as_strided(array, [axis.size for axis in axes], strides)
 
 
 def _indices(axes: Iterable[_Axis]) -> Iterator[tuple[int, ...]]:
@@ -214,10 +209,9 @@ def differences(a: Array, b: Array) -> Differences:
             apart = _distances(x[differ].view(a.dtype), y[differ].view(a.dtype))
             worst = int(apart.argmax())
             first = done + int(places[0]) if found.first is None else found.first
-            largest, at = found.largest, found.at
-            if at is None or apart[worst] > largest:
-                largest, at = float(apart[worst]), done + int(places[worst])
-            found = Differences(found.items + places.size, first, largest, at)
+            if found.at is None or apart[worst] > found.largest:
+                found = found._replace(largest=float(apart[worst]), at=done + int(places[worst]))
+            found = found._replace(items=found.items + places.size, first=first)
         done += x.size
     return found
 
