@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def save_torch(folder: Path) -> None:
-    """Save the weights published for torch with torch: those files are older than its zip format."""
+    """Save the weights published for torch with torch; those files predate its zip format."""
     import torch
 
     for name, path in published_torch().items():
