@@ -185,6 +185,7 @@ _MAKERS: dict[str, Callable[..., Any]] = {
     "torch.Size": _size,
     "torch.device": _device,
     "_codecs.encode": _encode,
+    "__builtin__.bytes": lambda: b"",  # protocol 2 has no other way to say so
     "__builtin__.set": _set,
     "builtins.set": _set,
     "__builtin__.bytearray": _bytearray,
