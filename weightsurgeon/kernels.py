@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 # Measured with 1 MiB of L2 cache: see benchmarks/kernels.py.
-PLAIN_BYTES = 2**21  # a smaller transposition is as fast in numpy's own copy …
+PLAIN_BYTES = 2**22  # a smaller transposition is as fast in numpy's own copy …
 CLASH_BYTES = 2**19  # … unless its rows fall into the same cache sets
 SIDE = 32  # a shorter axis does not pay for a transposition of its own
 RUN_BYTES = 512  # what is written to one row of the destination at a time
