@@ -1,0 +1,177 @@
+"""Where a map becomes a vector: which layers see a flattened map, and of what shape it was.
+
+A Flatten puts a map's axes into one; every layer with weights on that axis, up to the next Dense,
+must know the map, as its entries lie in another order where channels come first. Layers that keep
+an axis as it is pass the fact on; where it cannot be told, the fact is doubt, never a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import repeat
+from typing import Any, NamedTuple
+
+from ..errors import LimitExceeded
+from .base import Limits
+from .keras_calls import Key, Size, calls_of, references, size_of
+from .keras_names import CELLS, VARIABLES
+from .keras_shapes import KEEPS, size_after
+
+Json = Mapping[str, Any]
+
+
+class Flat(NamedTuple):
+    """What is known of a value's last axis.
+
+    shape  of the map that was flattened into it, without batch, channels last; () if none was
+    map    a convolution made it, so that a rank-2 map has channels (a sequence has none)
+    doubt  why the shape cannot be told, "" where it can
+    """
+
+    shape: Size = ()
+    map: bool = False
+    doubt: str = ""
+
+
+PLAIN = Flat()
+Value = tuple[Flat, Size | None]  # and its whole shape without batch, where it is known
+_NOTHING: Value = (PLAIN, None)
+_Found = dict[int, tuple[str, Flat]]  # `id` of a layer → its class and what it sees
+
+_AWARE = {"Dense", "BatchNormalization", "LayerNormalization", "RMSNormalization", "PReLU"}
+_MERGE = {"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"}
+_CONV = re.compile(r"(Separable|Depthwise)?Conv[123]D(Transpose)?")
+_MAPS = re.compile(r"((Max|Average)Pooling|UpSampling|ZeroPadding|Cropping)[123]D|Permute")
+_END = {*VARIABLES, *CELLS, "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Reshape"}
+
+
+def flattened(config: Json, path: str, limits: Limits) -> dict[int, Flat]:
+    """`id` of each serialised layer → what it sees on its last axis."""
+    found: _Found = {}
+    _Walk(found, path, limits).model(config, [_NOTHING])
+    return {key: _usable(kind, flat) for key, (kind, flat) in found.items()}
+
+
+def _usable(kind: str, seen: Flat) -> Flat:
+    """What a layer can make use of: most know no rows for a flattened axis."""
+    if not seen.shape or kind in _AWARE:
+        return seen
+    return Flat(doubt=f"a {kind} on a flattened map {seen.shape}")
+
+
+class _Walk(NamedTuple):
+    found: _Found
+    path: str
+    limits: Limits
+    depth: int = 0
+
+    def model(self, item: Json, inputs: list[Value]) -> Value:
+        """Follow a model from its inputs; what its first output is."""
+        layers = [x for x in item["config"]["layers"] if _sound(x)] if _is_model(item) else []
+        if "input_layers" in item["config"]:
+            return self.functional(item, layers, inputs)
+        value = inputs[0][0], inputs[0][1] or _built(item)
+        for layer in layers:
+            value = self.layer(layer, [value])
+        return value
+
+    def functional(self, item: Json, layers: list[Json], inputs: list[Value]) -> Value:
+        """Follow a graph of calls."""
+        config, made = item["config"], dict[Key, Value]()
+        entries = [key for key, _ in references(config["input_layers"])]
+        one = _joined("model", [flat for flat, _ in inputs]), None
+        made.update(
+            zip(entries, inputs if len(entries) == len(inputs) else repeat(one), strict=False)
+        )
+        for call in calls_of(layers):
+            values = [made.get(key, _NOTHING) for key in call.sources or [call.key]]
+            first = values[0][0], call.size or values[0][1]
+            made[call.key] = self.layer(call.layer, [first, *values[1:]])
+        outputs = [made.get(key, _NOTHING) for key, _ in references(config.get("output_layers"))]
+        if len(outputs) == 1:
+            return outputs[0]
+        return _joined("model", [flat for flat, _ in outputs] or [PLAIN]), None
+
+    def layer(self, item: Json, values: list[Value]) -> Value:
+        """Note what a layer sees; return what it makes of it."""
+        kind, config = str(item.get("class_name")), item["config"]
+        if _is_model(item):
+            return self.deeper().model(item, values)
+        seen = _joined(kind, [flat for flat, _ in values])
+        if kind == "TimeDistributed" and _sound(config.get("layer")):
+            return self.deeper().layer(config["layer"], [(seen, None)])[0], None
+        if self.found.setdefault(id(item), (kind, seen))[1] != seen:
+            seen = Flat(doubt="it is shared by inputs that are flattened differently")
+            self.found[id(item)] = kind, seen
+        size = values[0][1] or _built(item) or size_of(config.get("batch_shape"))
+        size = size or size_of(config.get("batch_input_shape"))
+        return _made(kind, config, seen, size), size_after(kind, config, size)
+
+    def deeper(self) -> _Walk:
+        """The same walk, one model further in."""
+        if self.depth >= self.limits.depth:
+            raise LimitExceeded(self.path, "config", "models are nested too deeply")
+        return self._replace(depth=self.depth + 1)
+
+
+def _sound(item: object) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("config"), dict)
+
+
+def _is_model(item: Json) -> bool:
+    return isinstance(item["config"].get("layers"), list)
+
+
+def _built(item: Json) -> Size | None:
+    build = item.get("build_config")
+    return size_of(build.get("input_shape")) if isinstance(build, dict) else None
+
+
+def _joined(kind: str, flats: list[Flat]) -> Flat:
+    """One fact for all inputs: the same, or doubt where only some are flattened."""
+    if len(set(flats)) == 1:
+        several = kind == "Concatenate" and len(flats) > 1 and flats[0].shape
+        return Flat(doubt="flattened branches are concatenated") if several else flats[0]
+    if any(f.shape or f.doubt for f in flats):
+        return Flat(doubt=f"flattened and other inputs meet in a {kind}")
+    return Flat(map=any(f.map for f in flats))
+
+
+def _made(kind: str, config: Json, seen: Flat, size: Size | None) -> Flat:
+    """What a layer's output carries on its last axis."""
+    if kind == "Flatten":
+        return _flatten(config, seen, size)
+    if kind == "Reshape" and not seen.doubt and not seen.shape:
+        return _reshape(config.get("target_shape"), seen, size)
+    if kind in KEEPS or kind in _MERGE or _MAPS.fullmatch(kind):
+        return seen
+    if _CONV.fullmatch(kind):
+        return Flat(map=True)
+    if kind == "Dense" and not seen.shape and not seen.doubt:
+        return seen  # on a map it is a convolution of size one
+    if kind in _END or not (seen.shape or seen.doubt):
+        return PLAIN
+    return Flat(doubt=seen.doubt or f"a {kind} stands between it and the Flatten")
+
+
+def _flatten(config: Json, seen: Flat, size: Size | None) -> Flat:
+    if seen.shape or seen.doubt:
+        return seen
+    if size is None:
+        return Flat(doubt="the config does not say of which shape its Flatten takes a map")
+    if config.get("data_format") == "channels_first":  # it moves them last, then flattens
+        size = (*size[1:], *size[:1])
+    if len(size) < 2 or (len(size) == 2 and not seen.map):
+        return PLAIN  # a sequence lies in the same order everywhere
+    return Flat(shape=size)
+
+
+def _reshape(target: object, seen: Flat, size: Size | None) -> Flat:
+    """A Reshape to a vector is a Flatten of unknown order, unless there is but one axis."""
+    vector = isinstance(target, list) and len(target) == 1
+    if not vector or (size is not None and sum(n != 1 for n in size) < 2):
+        return PLAIN
+    if size is not None and len(size) == 2 and not seen.map:
+        return PLAIN
+    return Flat(doubt="a Reshape makes a vector of a map")
