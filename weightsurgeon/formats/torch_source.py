@@ -6,6 +6,7 @@ before a tensor can be asked for: storages are as long as they say, views lie in
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,14 @@ from .archive_layout import fast_crc32
 from .base import Extent, Limits, Slot, Source
 from .files import as_bytes, read_block, read_into
 from .inflate import STORED, Inflater, Member
-from .pickle_machine import Ordered
 from .strided import is_dense, reach_of, read_strided
 from .torch_objects import Storage, Tensor
-from .torch_paths import leaves
 
 if TYPE_CHECKING:
     from ..expr import Array
+
+Leaves = Iterable[tuple[str, Any]]
+"""What was saved, each with its path; see `torch_paths`."""
 
 _WIDTHS = {"": 1} | {row.name: row.bits // 8 for row in DTYPES.values()}
 
@@ -36,24 +38,26 @@ class TorchSource(Source):
     swapped   written on a big-endian machine
     """
 
-    def __init__(self, archive: Archive, root: str, value: Any, swapped: bool) -> None:
+    def __init__(self, archive: Archive, root: str, leaves: Leaves, swapped: bool) -> None:
         super().__init__(archive.file.path, "torch", "torch")
         self.archive, self.file, self.root, self.swapped = archive, archive.file, root, swapped
         self.tensors: dict[str, Tensor] = {}
         self.members: dict[str, Member] = {}  # by the key of the storage
         self.extras: dict[str, Any] = {}
-        self.versions = _versions(value)
+        self.versions: dict[str, dict[str, int]] = {}
         self._inflaters: dict[str, Inflater] = {}
-        self._collect(value, archive.limits)
+        self._collect(leaves, archive.limits)
         self._describe()
         self._check_expansion(archive.limits)
 
     # -- opening -----------------------------------------------------------------------------
 
-    def _collect(self, value: Any, limits: Limits) -> None:
-        for name, leaf in leaves(value, limits, self.path):
+    def _collect(self, leaves: Leaves, limits: Limits) -> None:
+        for name, leaf in leaves:
             if type(leaf) is not Tensor:
                 self.extras[name] = leaf
+            elif len(name) > limits.name_bytes:
+                raise LimitExceeded(self.path, name, "is too long a name; raise --limit name_bytes")
             elif name in self.tensors:
                 raise UnsupportedFile(self.path, name, "two tensors have this path")
             else:
@@ -191,15 +195,3 @@ class TorchSource(Source):
     def close(self) -> None:
         """Close the file."""
         self.file.close()
-
-
-def _versions(value: Any) -> dict[str, dict[str, int]]:
-    """`_metadata` of a state dict, {module: {"version": n}}, as far as it is of that form."""
-    found = value.state.get("_metadata") if isinstance(value, Ordered) else None
-    if not isinstance(found, dict):
-        return {}
-    return {
-        module: {"version": about["version"]}
-        for module, about in found.items()
-        if type(module) is str and type(about) is dict and type(about.get("version")) is int
-    }

@@ -23,6 +23,7 @@ from .json_data import loads
 from .pickle_reader import Ordered, load, paused_gc
 from .pickle_writer import dumps
 from .torch_objects import GLOBALS, STORAGES, UNTYPED, Storage, Tensor, storage
+from .torch_paths import leaves, versions
 from .torch_source import TorchSource
 
 CARRIES = Carries(frozenset((*STORAGES.values(), *UNTYPED)), ties=True)
@@ -61,9 +62,13 @@ def open(file: File, limits: Limits) -> Source:
         root = _root_of(archive)
         pickled = f"{root}/data.pkl"
         _check_ratio(archive, pickled)
-        value = load(archive.read(pickled), GLOBALS, storage, file.path, "data.pkl")
-        source = TorchSource(archive, root, value, _is_swapped(archive, root))
-        del value
+        data = archive.read(pickled)
+        value = load(data, GLOBALS, storage, file.path, "data.pkl")
+        # what a pickle says once it may mean many times, so the names it leads to are bounded
+        named = leaves(value, 2**20 + 16 * len(data), limits.depth, file.path)
+        source = TorchSource(archive, root, named, _is_swapped(archive, root))
+        source.versions = versions(value)
+        del value, named
     source.metadata = _strings(archive, f"{root}/{_METADATA}")
     return source
 
