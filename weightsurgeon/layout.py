@@ -66,6 +66,8 @@ def _solve_once(sides: list[tuple[Axes, tuple[int, ...]]], sizes: dict[str, int]
         for group, size in zip(axes, shape, strict=True):
             unknown = [axis.name for axis in group if axis.name not in sizes]
             product = prod(sizes[axis.name] for axis in group if axis.name in sizes)
+            if len(unknown) == 1 and not product and not size:
+                continue  # any size would do
             if len(unknown) == 1 and product and size % product == 0:
                 sizes[unknown[0]], moved = size // product, True
             elif len(unknown) == 1 or (not unknown and product != size):
@@ -119,24 +121,62 @@ def _entries(have: Axis, want: Axis, size: int) -> list[int] | None:
 
 _OPPOSED = ({"in", "out"}, {"kd", "kh"}, {"kd", "kw"}, {"kh", "kw"}, {"vocab", "embed"})
 
+Meeting = Mapping[str, tuple[Axis, ...]]
 
-def meet(axes: Axes, spec: TensorSpec) -> dict[str, str]:
-    """What the axes of a layout are called in a tensor whose own axes are known."""
+
+def meet(axes: Axes, spec: TensorSpec) -> Meeting:
+    """What the axes of a layout are in a tensor whose own axes are known.
+
+    An axis that stands alone where the tensor has a group is that whole group.
+    """
     if spec.axes is None or len(spec.axes) != len(axes):
         return {}
-    pairs: dict[str, str] = {}
+    pairs: dict[str, tuple[Axis, ...]] = {}
     for mine, theirs in zip(axes, spec.axes, strict=True):
         if len(mine) == len(theirs):
-            pairs |= {a.name: b.name for a, b in zip(mine, theirs, strict=True)}
+            pairs |= {a.name: (b,) for a, b in zip(mine, theirs, strict=True)}
+        elif len(mine) == 1:
+            pairs[mine[0].name] = theirs
     return pairs
 
 
-def check_axes(here: Mapping[str, str], there: Mapping[str, str]) -> None:
+def check_axes(here: Meeting, there: Meeting) -> None:
     """Refuse a layout by which an axis would be one thing here and its opposite there.
 
     Errors: SpecError `axes`: a silent transpose, whatever the sizes.
     """
     for axis in here.keys() & there.keys():
-        a, b = here[axis], there[axis]
-        if {a, b} in _OPPOSED:
-            raise SpecError(f"{axis} is `{a}` here and `{b}` in the target", "axes")
+        a, b = ([x.name for x in side[axis]] for side in (here, there))
+        reordered = sorted(a) == sorted(b) and a != b
+        if reordered or (len(a) == len(b) == 1 and {*a, *b} in _OPPOSED):
+            text = f"{axis} is `{' '.join(a)}` here and `{' '.join(b)}` in the target"
+            raise SpecError(text, "axes")
+
+
+def agree(a: Axes, b: Axes) -> bool:
+    """Whether two tensors lie alike, as far as both tell: one may know a group as a single axis.
+
+    >>> from weightsurgeon.notation import parse
+    >>> agree(parse("in out"), parse("(h w c) out")), agree(parse("in out"), parse("out in"))
+    (True, False)
+    """
+    if len(a) != len(b):
+        return False
+    return all(x == y or _coarser(x, y) or _coarser(y, x) for x, y in zip(a, b, strict=True))
+
+
+def _coarser(x: tuple[Axis, ...], y: tuple[Axis, ...]) -> bool:
+    return len(x) == 1 < len(y) and x[0].name in ("in", "out", "feature")
+
+
+def refined(axes: Axes, known: Axes | None) -> Axes:
+    """The axes, with the order inside a group as the tensor itself states it.
+
+    >>> from weightsurgeon.notation import parse
+    >>> str(refined(parse("out (c h w)"), parse("out (h w c)")))
+    'out (h w c)'
+    """
+    if known is None or len(known) != len(axes):
+        return axes
+    pairs = zip(axes, known, strict=True)
+    return Axes(k if sorted(a) == sorted(k) else a for a, k in pairs)

@@ -11,7 +11,16 @@ from ..conventions.linear import joined
 from ..errors import MappingError, SpecError, shown
 from ..expr import Expr
 from ..formats.base import UNKNOWN, Checkpoint, Meaning
-from ..layout import check_axes, known_sizes, meet, relayout, solve
+from ..layout import (
+    Meeting,
+    agree,
+    check_axes,
+    known_sizes,
+    meet,
+    refined,
+    relayout,
+    solve,
+)
 from ..notation import atoms, expand_spatial
 from ..ops.arithmetic import cast, loses
 from ..plan import Origin
@@ -146,7 +155,7 @@ class Binder:
         """Without a layout nothing moves: both sides must lie alike, and that must be known."""
         theirs = wanted.axes if wanted is not None else None
         if x.spec.axes is not None and theirs is not None:
-            if x.spec.axes != theirs:
+            if not agree(x.spec.axes, theirs):
                 text = f"lies as [{x.spec.axes}], the target as [{theirs}]; give a layout or a kind"
                 raise SpecError(text, "axes")
             return
@@ -169,6 +178,8 @@ class Binder:
         if have is None or want is None:
             raise SpecError(self._no_row(claim, kind, x, have is None), "kind")
         have, want = joined(have, want), joined(want, have)
+        have = refined(have, x.spec.axes)  # what the file states of itself wins
+        want = refined(want, wanted.axes) if wanted is not None else want
         known = {**sizes_of(claim.kind, options), **self.sizes, **getattr(rule, "sizes", {})}
         known = {n: s for n, s in known.items() if n in _names(have)}
         check_axes(meet(have, x.spec), meet(want, wanted) if wanted is not None else {})
@@ -239,8 +250,8 @@ def _names(axes: Axes) -> set[str]:
     return {axis.name for axis in atoms(axes)}
 
 
-def _renamed(axes: Axes, names: Mapping[str, str]) -> Axes | None:
-    """The axes under their neutral names, or None where one has none."""
-    found = [tuple(a._replace(name=names.get(a.name, a.name)) for a in group) for group in axes]
+def _renamed(axes: Axes, names: Meeting) -> Axes | None:
+    """The axes as what they are in the files, or None where that is not known of one."""
+    found = [tuple(b for a in group for b in names.get(a.name, (a,))) for group in axes]
     known = all(a.name in NEUTRAL_AXES for group in found for a in group)
     return Axes(found) if known else None
