@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from typing import NamedTuple
 
@@ -140,6 +141,7 @@ def crc_of(fd: int, offset: int, nbytes: int) -> int:
     return crc
 
 
+@cache
 def fast_crc32() -> Callable[[bytes | memoryview, int], int]:
     """isal computes the same values several times faster, where it is installed."""
     try:
