@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from .errors import shown
 
-_NUMBER = re.compile(r"(\d+)")
+_NUMBER = re.compile(r"([0-9]{1,18})")  # longer ones, in parts: names come from files
+_PLACES = 8  # numbers of a name that are looked at
 
 
 class Group(NamedTuple):
@@ -34,33 +35,34 @@ def grouped(names: Iterable[str]) -> list[Group]:
     >>> [g.label for g in grouped(["a.0.w", "a.1.w", "head", "a.2.w", "a.4.w"])]
     ['a.{0..2,4}.w', 'head']
     """
-    rest = list(names)
-    groups = {name: [name] for name in rest}
-    for place in range(max((len(_NUMBER.findall(n)) for n in rest), default=0)):
+    groups = [[_NUMBER.split(name)] for name in names]
+    for place in range(1, max((len(g[0]) for g in groups), default=0), 2):
         groups = _join(groups, place)
-    return [Group(shown(_label(members)), tuple(members)) for members in groups.values()]
+    return [Group(shown(_label(rows)), tuple("".join(row) for row in rows)) for rows in groups]
 
 
-def _join(groups: dict[str, list[str]], place: int) -> dict[str, list[str]]:
-    """Join groups of one name that agree in all but the number at this place."""
-    joined: dict[str, list[str]] = {}
-    for key, members in groups.items():
-        parts = _NUMBER.split(members[0])
-        if len(members) == 1 and 2 * place + 1 < len(parts):
-            parts[2 * place + 1] = "\0"
-            key = "".join(parts)
-        joined.setdefault(key, []).extend(members)
-    singles = {k for k, m in joined.items() if len(m) == 1}
-    return {(m[0] if k in singles else k): m for k, m in joined.items()}
+Rows = list[list[str]]  # names, each cut into text and numbers in turn
 
 
-def _label(members: list[str]) -> str:
-    if len(members) == 1:
-        return members[0]
-    rows = [_NUMBER.split(name) for name in members]
+def _join(groups: list[Rows], place: int) -> list[Rows]:
+    """Join names, still alone, that agree in all but the number at this place."""
+    joined: dict[object, Rows] = {}
+    for i, rows in enumerate(groups):
+        key: object = i
+        if len(rows) == 1 and place < len(rows[0]):
+            key = (*rows[0][:place], *rows[0][place + 1 :])
+        joined.setdefault(key, []).extend(rows)
+    return list(joined.values())
+
+
+def _label(rows: Rows) -> str:
+    """`layers.{0..11}.w`; a number that all have is no range."""
+    if len(rows) == 1:
+        return "".join(rows[0])
     at = next(i for i in range(len(rows[0])) if len({row[i] for row in rows}) > 1)
-    texts = [row[at] for row in rows]
-    return "".join(rows[0][:at]) + "{" + _ranges(texts) + "}" + "".join(rows[0][at + 1 :])
+    first = rows[0]
+    numbers = "{" + _ranges([row[at] for row in rows]) + "}"
+    return "".join(first[:at]) + numbers + "".join(first[at + 1 :])
 
 
 def _ranges(texts: list[str]) -> str:

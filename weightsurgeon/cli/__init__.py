@@ -6,6 +6,7 @@ one line a problem and exit code 2; a bug of ours is 70; a signal is 128 + its n
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -44,6 +45,7 @@ def usage() -> str:
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run a command and exit with its code."""
+    gc.disable()  # the process is short and makes no cycles to speak of: a fifth of the time
     args = sys.argv[1:] if argv is None else argv
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

@@ -11,6 +11,7 @@ from .shared import print_json
 
 if TYPE_CHECKING:
     from ..formats.base import Checkpoint
+    from ..spec import Axes, TensorSpec
 
 
 HELP = (
@@ -147,25 +148,38 @@ def _rows(checkpoint: Checkpoint, names: list[str], apart: bool) -> list[tuple[s
     """Name, how many, shape, dtype, params, bytes, kind and role, axes, ground; alike ones joined."""
     from ..errors import shown
     from ..grouping import grouped
-    from ..table import human_bytes, human_count
 
-    alike: dict[tuple[str, ...], list[str]] = {}
+    specs, alike = checkpoint.source.specs, dict[Any, list[str]]()
     for name in names:
-        spec, m = checkpoint.source.specs[name], checkpoint.meaning(name)
-        what = " ".join(x for x in (m.kind, m.role) if x)
-        shape = "×".join(map(str, spec.shape)) or "scalar"
-        axes = str(m.axes) if m.axes is not None else ""
-        ground = m.ground if m.ground != "file" else ""
-        alike.setdefault((shape, spec.dtype.name, what, axes, ground), []).append(name)
+        m = checkpoint.meaning(name)
+        alike.setdefault((specs[name], m.kind, m.role, m.axes, m.ground), []).append(name)
     place = {name: i for i, name in enumerate(names)}
     rows = list[tuple[int, tuple[str, ...]]]()
     for key, members in alike.items():
         groups = [(shown(n), (n,)) for n in members] if apart else grouped(members)
-        for label, inside in groups:
-            specs = [checkpoint.source.specs[n] for n in inside]
-            count = f"×{len(inside)}" if len(inside) > 1 else ""
-            size = human_count(sum(s.size for s in specs))
-            nbytes = human_bytes(sum(s.nbytes for s in specs))
-            row = (label, count, key[0], key[1], size, nbytes, *key[2:])
-            rows.append((place[inside[0]], row))
+        rows += ((place[inside[0]], _row(label, len(inside), *key)) for label, inside in groups)
     return [row for _, row in sorted(rows)]
+
+
+def _row(
+    label: str,
+    count: int,
+    spec: TensorSpec,
+    kind: str | None,
+    role: str | None,
+    axes: Axes | None,
+    ground: str,
+) -> tuple[str, ...]:
+    from ..table import human_bytes, human_count
+
+    return (
+        label,
+        f"×{count}" if count > 1 else "",
+        "×".join(map(str, spec.shape)) or "scalar",
+        spec.dtype.name,
+        human_count(count * spec.size),
+        human_bytes(count * spec.nbytes),
+        " ".join(word for word in (kind, role) if word),
+        "" if axes is None else str(axes),
+        "" if ground == "file" else ground,
+    )
