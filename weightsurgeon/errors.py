@@ -1,7 +1,7 @@
 """Everything that can go wrong has a place in one tree.
 
 SurgeryError               one line a problem, exit code 2
-├─ SpecError               shapes, dtypes or axes that do not fit (raised by ops: they know no names)
+├─ SpecError               shapes, dtypes or axes that do not fit (raised by ops: they know no name)
 ├─ FormatError             path, where, what
 │  ├─ BrokenFile           bytes that contradict themselves or end early
 │  ├─ RefusedFile          asks for code, for a foreign path, for the network
@@ -54,6 +54,9 @@ class SpecError(SurgeryError):
         self.id = id
         super().__init__(text)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (str(self), self.id)
+
 
 class FormatError(SurgeryError):
     """A file that is not what it says: `path`, `where` in it (tensor, key, offset), `what`."""
@@ -62,6 +65,9 @@ class FormatError(SurgeryError):
         self.path, self.where, self.what = str(path), str(where), what
         place = f"{shown(path)}: {shown(where)}" if where else shown(path)
         super().__init__(shown(f"{place}: {what}", MAX_LINE))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.path, self.where, self.what)
 
 
 class BrokenFile(FormatError):
@@ -119,6 +125,9 @@ class PlanError(SurgeryError):
         self.problems = sorted(unique.values(), key=_place)
         super().__init__("\n".join(str(p) for p in self.problems))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.problems,)
+
 
 def _place(problem: SurgeryError) -> tuple[str, int, str]:
     return getattr(problem, "file", ""), getattr(problem, "line", 0), str(problem)
@@ -130,3 +139,6 @@ class Interrupted(BaseException):
     def __init__(self, signal: int) -> None:
         self.signal = signal
         super().__init__(f"interrupted by signal {signal}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.signal,)

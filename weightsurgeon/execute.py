@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .blocks import blocks, rows
-from .errors import PlanError, SpecError, shown
+from .errors import OutputError, PlanError, SpecError, shown
 from .expr import LEAF, Again, Block, Expr, evaluate, slices
 from .formats.base import Extent, Sink
 from .formats.files import copy_range
@@ -100,7 +100,12 @@ def execute(
         yield from (Fact(name, "copy", plan.outputs[name].spec.nbytes) for name in run.names)
     tasks = ((name, bytes_of(expr)) for name, expr in streams.items())
     work = ((name, x, b) for name, x in tasks for b in blocks(x, SCRATCH_BYTES))
-    in_parallel(lambda task, space: _stream(sink, *task, space, done), work, workers)
+
+    def stream(task: tuple[str, Expr, Block], space: Workspace) -> None:
+        name, expr, block = task
+        _stream(sink, name, expr, block, space, done)
+
+    in_parallel(stream, work, workers)
     for source_ in plan.sources.values():
         source_.check_unchanged()
     yield from (Fact(name, "stream", expr.spec.nbytes) for name, expr in streams.items())
@@ -140,7 +145,12 @@ def _copy(run: Copy, done: Progress) -> None:
     for at in range(0, run.source.nbytes, SLICE):
         nbytes = min(SLICE, run.source.nbytes - at)
         source = Extent(run.source.fd, run.source.offset + at, nbytes)
-        copy_range(source, Extent(run.target.fd, run.target.offset + at, nbytes), run.names[0])
+        target = Extent(run.target.fd, run.target.offset + at, nbytes)
+        try:
+            copy_range(source, target, run.names[0])
+        except OSError as error:
+            what = f"{shown(run.names[0])}: cannot be copied: {error.strerror or error}"
+            raise OutputError(what) from error
         done(nbytes)
 
 
@@ -222,6 +232,8 @@ def _fold(reduction: Reduction, state: Any, space: Workspace, done: Progress) ->
         block = ((lo, min(lo + step, size)),)
         space.reset()
         values = [evaluate(x, block, space(x.spec, block), space) for x in reduction.inputs]
-        state = reduction.row.fold(state, lo, *values)
+        for at in range(0, len(values[0]), RUN_ELEMENTS):
+            run = (v[at : at + RUN_ELEMENTS] for v in values)
+            state = reduction.row.fold(state, lo + at, *run)
         done(values[0].nbytes)
     return state

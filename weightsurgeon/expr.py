@@ -205,7 +205,8 @@ class _Values:
     def read(self, name: str, block: Block, out: Array | None = None) -> Array:
         from .kernels import copy
 
-        part = self.values[slices(block)]
+        where: tuple[Any, ...] = (*slices(block), ...)  # with ... a 0-d array stays an array
+        part: Array = self.values[where]
         if out is None:
             return part
         copy(out, part)
@@ -219,6 +220,7 @@ def array(values: Any, name: str = "array", axes: Any = None) -> Expr:
     from .spec import dtype_of
 
     values = np.asarray(values)
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
     return leaf(_Values(values), name, TensorSpec(dtype_of(values.dtype), values.shape, axes))
 
 

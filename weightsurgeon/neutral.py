@@ -12,10 +12,13 @@ from typing import Any
 
 from .errors import BrokenFile, SpecError
 from .formats.base import Meaning, Source
-from .notation import parse
+from .layout import solve
+from .notation import atoms, parse
+from .spec import Axes
 
 VERSION = "1"
 _PREFIX = "weightsurgeon."
+_OPTIONS = {"head": "heads"}  # axis: the option of a layer that gives its size
 FOREIGN_LOADERS = {"torch": "pt", "keras": "tf", "tf": "tf", "flax": "flax"}
 
 
@@ -79,9 +82,8 @@ def meanings_of(source: Source) -> dict[str, Meaning]:
 
     Errors: BrokenFile where the stated axes do not fit the tensor: they would drive a transpose.
     """
-    if source.metadata.get(_PREFIX + "version", VERSION) != VERSION:
+    if _newer(source):
         source.remarks.append("its layout metadata is of a newer version and is not used")
-        return {}
     stated = _load(source, "tensors")
     found = {}
     for name, entry in stated.items() if isinstance(stated, dict) else ():
@@ -97,14 +99,18 @@ def ties_of(source: Source) -> dict[str, str]:
         return {}
     ties = {n: e["tied_to"] for n, e in stated.items() if isinstance(e, dict) and "tied_to" in e}
     for name, stored in ties.items():
-        if stored not in source.specs or name in source.specs:
+        if not isinstance(stored, str) or stored not in source.specs or name in source.specs:
             raise BrokenFile(source.path, name, f"is declared tied to {stored!r}, which cannot be")
     return ties
 
 
+def _newer(source: Source) -> bool:
+    return source.metadata.get(_PREFIX + "version", VERSION) != VERSION
+
+
 def _load(source: Source, key: str) -> Any:
     text = source.metadata.get(_PREFIX + key)
-    if text is None:
+    if text is None or _newer(source):
         return None
     try:
         return json.loads(text)
@@ -113,16 +119,25 @@ def _load(source: Source, key: str) -> Any:
 
 
 def _meaning(source: Source, name: str, entry: Mapping[str, Any]) -> Meaning:
-    axes, shape = None, source.specs[name].shape
-    text = entry.get("axes")
-    if isinstance(text, str):
-        try:
-            axes = parse(text)
-        except SpecError as error:
-            raise BrokenFile(source.path, name, str(error)) from error
-        if len(axes) != len(shape):
-            raise BrokenFile(source.path, name, f"axes [{text}] do not fit the shape {shape}")
     layer = entry.get("layer")
-    layer = dict(layer) if isinstance(layer, dict) else {}
-    kind, owner = layer.pop("kind", None), layer.pop("name", "")
-    return Meaning(entry.get("role"), kind, axes, owner, layer, "metadata")
+    options = dict(layer) if isinstance(layer, dict) else {}
+    role, kind, owner = entry.get("role"), options.pop("kind", None), options.pop("name", "")
+    if not all(isinstance(x, str | None) for x in (role, kind, owner)):
+        raise BrokenFile(source.path, name, "its role, kind or layer is stated as no text")
+    axes = _axes(source, name, entry.get("axes"), options)
+    return Meaning(role, kind, axes, owner or "", options, "metadata")
+
+
+def _axes(source: Source, name: str, text: Any, options: Mapping[str, Any]) -> Axes | None:
+    """The stated axes, if they can be those of a tensor of this shape in such a layer."""
+    if not isinstance(text, str):
+        return None
+    spec = source.specs[name]
+    try:
+        axes = parse(text)
+        given = {a.name: options.get(_OPTIONS.get(a.name, a.name)) for a in atoms(axes)}
+        solve([(axes, spec.shape)], {k: n for k, n in given.items() if type(n) is int})
+    except SpecError as error:
+        if error.id != "size":  # a size that stays unknown contradicts nothing
+            raise BrokenFile(source.path, name, f"axes: {error}") from error
+    return axes

@@ -16,6 +16,7 @@ from .errors import SpecError
 from .spec import Axes, Axis
 
 _TOKEN = re.compile(r"\s*(?:(\()|(\))|(\|)|(-?[A-Za-z_][A-Za-z0-9_]*(?::[a-z]{2,})?|1)(?![\w:]))")
+MAX_TEXT = 1000
 _SPATIAL = {0: (), 1: ("kw",), 2: ("kh", "kw"), 3: ("kd", "kh", "kw")}
 
 
@@ -62,13 +63,21 @@ def parse_layout(text: str) -> Layout:
 def _side(text: str) -> Side:
     over, terms, group, at = None, list[tuple[Axis, ...]](), None, 0
     text = text.strip()
+    if len(text) > MAX_TEXT:
+        raise SpecError(
+            f"layout of {len(text)} characters: no tensor needs over {MAX_TEXT}", "layout"
+        )
     while at < len(text):
         found = _TOKEN.match(text, at)
         if found is None:
             raise SpecError(f"layout {text!r}: cannot read {text[at:].strip()[:20]!r}", "layout")
         opened, closed, bar, word = found.groups()
         at = found.end()
-        if (opened and group is not None) or (closed and group is None) or (bar and group):
+        if (
+            (opened and group is not None)
+            or (closed and group is None)
+            or (bar and group is not None)
+        ):
             raise SpecError(f"layout {text!r}: groups are not nested and end in it", "layout")
         if opened:
             group = list[Axis]()
@@ -98,7 +107,7 @@ def _axis(word: str) -> list[Axis]:
 def _plain(
     text: str, over: tuple[Axis, ...] | None, terms: list[tuple[Axis, ...]]
 ) -> tuple[Axis, ...]:
-    if over is not None or any(len(group) != 1 for group in terms):
+    if over is not None or not terms or any(len(group) != 1 for group in terms):
         raise SpecError(f"layout {text!r}: before the one bar stand plain axes", "layout")
     return tuple(axis for group in terms for axis in group)
 

@@ -10,8 +10,8 @@ import os
 from collections.abc import Iterable
 
 from .conventions import describe
-from .formats import open_source
-from .formats.base import Checkpoint, Limits
+from .formats import boundary, open_source
+from .formats.base import Checkpoint, Limits, Source
 from .neutral import dialect_of, meanings_of, ties_of
 
 
@@ -23,6 +23,14 @@ def open_checkpoint(
     Errors: FormatError for whatever is wrong with the file.
     """
     source = open_source(os.fspath(path), limits)
+    try:
+        return boundary(source.path, lambda: _joined(source, dialect))
+    except BaseException:
+        source.close()
+        raise
+
+
+def _joined(source: Source, dialect: str | None) -> Checkpoint:
     grounds = ((dialect, "stated"), (dialect_of(source), "metadata"), (source.dialect, "file"))
     found, ground = next((g for g in grounds if g[0]), (None, ""))
     if found is None:

@@ -87,7 +87,7 @@ class Plan:
 
     outputs: Mapping[str, Expr]
     sources: Mapping[str, Source]
-    target: Target = Target()
+    target: Target = field(default_factory=Target)
     ties: Mapping[str, str] = field(default_factory=dict)
     meanings: Mapping[str, Meaning] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)

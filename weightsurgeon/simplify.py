@@ -6,9 +6,10 @@ They run from the leaves up until none applies. A new rule is a function and its
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from .expr import LEAF, Expr, apply
+from .expr import LEAF, Expr, Op, apply
 from .ops.arithmetic import CAST
 from .ops.movement import CONCAT, CROP, PERMUTE, RESHAPE, TAKE, concat, crop, permute, reshape, take
 
@@ -39,15 +40,15 @@ def _nothing(expr: Expr) -> Expr | None:
     if len(expr.inputs) != 1:
         return None
     (x,), size = expr.inputs, expr.spec.shape
-    same = {
+    same: dict[Op, Callable[[Mapping[str, Any]], bool]] = {
         PERMUTE: lambda p: list(p["order"]) == list(range(len(size))),
         TAKE: lambda p: list(p["indices"]) == list(range(x.spec.shape[p["axis"]])),
         CROP: lambda p: size == x.spec.shape,
         RESHAPE: lambda p: size == x.spec.shape,
         CAST: lambda p: expr.spec.dtype == x.spec.dtype,
         CONCAT: lambda p: True,
-    }.get(expr.op)
-    return x if same is not None and same(expr.params) else None
+    }
+    return x if expr.op in same and same[expr.op](expr.params) else None
 
 
 def _reshape_of_reshape(expr: Expr) -> Expr | None:

@@ -94,7 +94,8 @@ def _numpy(dtype: DType) -> np.dtype[Any]:
         return np.dtype(dtype.name)
     import ml_dtypes
 
-    return np.dtype(getattr(ml_dtypes, dtype.name))
+    found: np.dtype[Any] = np.dtype(getattr(ml_dtypes, dtype.name))
+    return found
 
 
 class Axis(NamedTuple):
@@ -156,7 +157,7 @@ class TensorSpec(NamedTuple):
 
 
 def checked_shape(dims: object) -> tuple[int, ...]:
-    """The dims as a shape, or `SpecError`: whole numbers ≥ 0 (no bool), rank ≤ 64, size < 2⁶³.
+    """The dims as a shape, or `SpecError`: whole numbers ≥ 0 (no bool), rank ≤ 64, size < 2⁵⁹.
 
     >>> checked_shape([2, 3])
     (2, 3)
@@ -165,6 +166,6 @@ def checked_shape(dims: object) -> tuple[int, ...]:
         raise SpecError(f"a shape is a list of at most {MAX_RANK} sizes, not {str(dims)[:80]}")
     if not all(type(n) is int and 0 <= n < 2**63 for n in dims):
         raise SpecError(f"sizes are whole numbers from 0, not {str(dims)[:80]}")
-    if prod(n for n in dims if n) >= 2**63:
+    if prod(n for n in dims if n) >= 2**59:  # 16 bytes each: more than numpy can address
         raise SpecError(f"shape {str(dims)[:80]} has more elements than can be addressed")
     return tuple(dims)

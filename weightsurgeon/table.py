@@ -1,4 +1,4 @@
-"""Plain columns and numbers that people can read; some lines of our own instead of a slow import."""
+"""Plain columns and numbers that people can read; a few lines instead of a slow import."""
 
 from __future__ import annotations
 

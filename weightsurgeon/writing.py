@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 from .execute import Progress, align, execute
 from .formats import create_sink
@@ -25,7 +25,7 @@ def write(plan: Plan, progress: Progress | None = None) -> None:
 def order_of(plan: Plan) -> Order:
     """What the sink is asked to make."""
     origins = [
-        {"container": source.container, "file": os.path.basename(source.path)}
+        {"container": source.container, "file": Path(source.path).name}
         for source in plan.sources.values()
     ]
     metadata = encode(

@@ -9,6 +9,7 @@ outputs of the frameworks; nothing is ever concluded from a shape.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -139,7 +140,7 @@ def _flattened(dialect: str, shape: Iterable[int]) -> str:
 
 def sizes_of(kind: str, options: Mapping[str, Any]) -> dict[str, int]:
     """Axis sizes that a layer's options tell and no shape can."""
-    sizes = {}
+    sizes = dict[str, int]()
     shape = options.get("flatten_from") or ()
     if len(shape) in (2, 3, 4):
         sizes |= dict(zip(_MAP[len(shape)].split(), shape, strict=True))
@@ -167,7 +168,8 @@ def describe(
 
     >>> from weightsurgeon.spec import dtype_of
     >>> spec = TensorSpec(dtype_of("float32"), (2, 3))
-    >>> found = describe("keras", {"fc/kernel": Slot("fc", "Dense", {}, "kernel")}, {"fc/kernel": spec})
+    >>> slot = Slot("fc", "Dense", {}, "kernel")
+    >>> found = describe("keras", {"fc/kernel": slot}, {"fc/kernel": spec})
     >>> found["fc/kernel"].role, str(found["fc/kernel"].axes)
     ('kernel', 'in out')
     """
@@ -190,10 +192,8 @@ def _meaning(dialect: str, slot: Slot, kind: str, spec: TensorSpec, ground: str)
     if role is None:
         return Meaning(kind=kind, layer=slot.layer, options=slot.options, ground=ground)
     axes = None
-    try:
+    with suppress(SpecError):  # a rank that no layer of this kind has: no axes are known
         axes = axes_of(kind, role, dialect, len(spec.shape), slot.options)
-    except SpecError:
-        pass  # a rank that no layer of this kind has: no axes are known
     return Meaning(role, kind, axes, slot.layer, slot.options, ground)
 
 

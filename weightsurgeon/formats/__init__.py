@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ..errors import FormatError, OutputError, SurgeryError, shown
 from .base import Limits, Order, Sink, Source
 from .files import File
+
+T = TypeVar("T")
 
 
 class Format(NamedTuple):
@@ -54,7 +56,7 @@ def open_source(path: str, limits: Limits | None = None) -> Source:
     """Open a checkpoint by content; a suffix that says otherwise is a remark of the source."""
     file = File(path)
     try:
-        return _boundary(path, lambda: _open(file, limits or Limits()))
+        return boundary(path, lambda: _open(file, limits or Limits()))
     except BaseException:
         file.close()
         raise
@@ -83,14 +85,16 @@ def _guess(head: bytes) -> str:
     return ", ".join(FORMATS)
 
 
-def _boundary(path: str, work: Callable[[], Source]) -> Source:
+def boundary(path: str, work: Callable[[], T]) -> T:
     """Whatever a parser raises on hostile bytes becomes one error of our tree."""
     from ..errors import BrokenFile
 
     try:
         return work()
-    except (SurgeryError, OSError):
+    except SurgeryError:
         raise
+    except OSError as error:
+        raise FormatError(path, "", f"cannot be read: {error.strerror or error}") from error
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         raise BrokenFile(path, "", f"cannot be read: {text}") from error

@@ -98,7 +98,7 @@ class Source:
         raise NotImplementedError
 
     def extent(self, name: str) -> Extent | None:
-        """Where the tensor's bytes lie, if they are exactly the dense little-endian C-order ones."""
+        """Where the tensor's bytes lie, if they are exactly the dense little-endian tensor."""
         return None
 
     def check_unchanged(self) -> None:

@@ -11,6 +11,7 @@ import fcntl
 import os
 import re
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import OutputError, shown
@@ -21,16 +22,19 @@ class AtomicFile:
 
     def __init__(self, path: str | os.PathLike[str], nbytes: int) -> None:
         self.path = os.fspath(path)
-        self.target = Path(os.path.realpath(self.path))  # a link's target is replaced, not the link
         self.fd = -1
-        _refuse_special(self.path, self.target)
-        _sweep(self.target)
         try:
+            # a link's target is replaced, not the link
+            self.target = Path(os.path.realpath(self.path))
+            _refuse_special(self.path, self.target)
+            _sweep(self.target)
             self.temporary, self.fd = _create(self.target)
             self._reserve(nbytes)
-        except OSError as error:
+        except BaseException as error:
             self.abort()
-            raise output_error(self.path, error) from error
+            if isinstance(error, OSError | ValueError):  # a name with a NUL is a ValueError
+                raise output_error(self.path, error) from error
+            raise
 
     def _reserve(self, nbytes: int) -> None:
         """Take the space now: a full disk is found before the first byte, and writes get faster."""
@@ -41,7 +45,7 @@ class AtomicFile:
         """Make it durable and publish it."""
         try:
             os.fsync(self.fd)
-            os.replace(self.temporary, self.target)
+            self.temporary.replace(self.target)
         except OSError as error:
             self.abort()
             raise output_error(self.path, error) from error
@@ -57,9 +61,10 @@ class AtomicFile:
             self.fd = -1
 
 
-def output_error(path: object, error: OSError) -> OutputError:
+def output_error(path: object, error: OSError | ValueError) -> OutputError:
     """One line for what the system said about an output."""
-    return OutputError(f"{shown(path)}: cannot be written: {error.strerror or error}")
+    reason = getattr(error, "strerror", None) or error
+    return OutputError(f"{shown(path)}: cannot be written: {reason}")
 
 
 def _refuse_special(path: str, target: Path) -> None:
@@ -73,40 +78,50 @@ def _refuse_special(path: str, target: Path) -> None:
         raise OutputError(f"{shown(path)}: there is no folder {shown(target.parent)}")
 
 
+def _stem(target: Path) -> str:
+    """How all temporaries of a target begin; a file name has at most 255 bytes."""
+    return "." + os.fsencode(target.name)[:200].decode("utf-8", "ignore")
+
+
 def _create(target: Path) -> tuple[Path, int]:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     while True:
-        name = target.with_name(f".{target.name[:200]}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+        name = target.with_name(f"{_stem(target)}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
         fd = os.open(name, flags, 0o666)
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        if os.fstat(fd).st_nlink:  # else another writer swept it between these two lines
-            break
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            if target.exists():
+                os.fchmod(fd, target.stat().st_mode & 0o777)
+            if os.fstat(fd).st_nlink:  # else another writer swept it before it was locked
+                return name, fd
+        except BaseException:
+            name.unlink(missing_ok=True)
+            os.close(fd)
+            raise
         os.close(fd)
-    if target.exists():
-        os.fchmod(fd, target.stat().st_mode & 0o777)
-    return name, fd
 
 
 def _sweep(target: Path) -> None:
     """Remove what killed writers of this target left behind."""
-    pattern = re.compile(re.escape(f".{target.name[:200]}.") + r"\d+\.[0-9a-f]{8}\.tmp")
+    pattern = re.compile(re.escape(_stem(target)) + r"\.[0-9]+\.[0-9a-f]{8}\.tmp")
     try:
-        stale = [e.path for e in os.scandir(target.parent) if pattern.fullmatch(e.name)]
+        stale = [path for path in target.parent.iterdir() if pattern.fullmatch(path.name)]
     except OSError:
         return  # an unreadable folder is reported when the temporary is made
     for path in stale:
         _unlink_if_dead(path)
 
 
-def _unlink_if_dead(path: str) -> None:
+def _unlink_if_dead(path: Path) -> None:
     try:
-        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # for reading: the temporary of a read-only file is read-only; and no FIFO shall hang
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(fd).st_ino == os.stat(path, follow_symlinks=False).st_ino:
-            os.unlink(path)
+        if os.fstat(fd).st_ino == path.lstat().st_ino:
+            path.unlink()
     except OSError:
         pass  # locked: its writer lives
     finally:
@@ -114,10 +129,9 @@ def _unlink_if_dead(path: str) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    except OSError:
-        pass  # the output is published; only its durability over a power loss is not certain
-    finally:
-        os.close(fd)
+    with suppress(OSError):  # published it is; only that it outlives a power loss is not certain
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -42,9 +42,11 @@ class FileSink:
         try:
             for offset, data in pieces:
                 write_all(self.file.fd, memoryview(data), offset)
-        except OSError as error:
+        except BaseException as error:
             self.abort()
-            raise output_error(path, error) from error
+            if isinstance(error, OSError):
+                raise output_error(path, error) from error
+            raise
 
     def write(self, name: str, block: Block, values: Array, shape: Shape | None = None) -> None:
         """Write a block of a tensor at its place."""
@@ -65,8 +67,11 @@ class FileSink:
 
     def commit(self) -> None:
         """Seal, fsync, rename."""
-        if self.seal is not None:
-            self.seal(self.file.fd)
+        try:
+            if self.seal is not None:
+                self.seal(self.file.fd)
+        except OSError as error:
+            raise output_error(self.path, error) from error
         self.file.commit()
 
     def abort(self) -> None:

@@ -19,6 +19,8 @@ from ..spec import TensorSpec
 from .base import Extent
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..expr import Array
 
 
@@ -79,7 +81,10 @@ def read_into(fd: int, view: memoryview, offset: int, path: str = "", where: obj
     """Fill the buffer from the file; a short file is `BrokenFile`."""
     done, wanted = 0, view.nbytes
     while done < wanted:
-        got = os.preadv(fd, [view[done:]], offset + done)
+        try:
+            got = os.preadv(fd, [view[done:]], offset + done)
+        except OSError as error:
+            raise FormatError(path, where, f"cannot be read: {_reason(error)}") from error
         if got == 0:
             raise BrokenFile(path, where, f"ends {wanted - done} bytes early")
         done += got
@@ -201,14 +206,18 @@ def resolve_sibling(path: str, name: str) -> str:
     """
     if not _plain(name):
         raise RefusedFile(path, name, "is no plain relative file name; nothing else is opened")
-    folder = os.path.dirname(os.path.abspath(path))
-    target = os.path.dirname(os.path.realpath(path))
-    roots = [os.path.realpath(folder), target, *_blobs(folder)]
+    from pathlib import Path
+
+    folder, target = (
+        Path(os.path.normpath(Path(path).absolute())).parent,
+        Path(path).resolve().parent,
+    )
+    roots = [folder.resolve(), target, *_blobs(folder)]
     for base in dict.fromkeys((folder, target)):
-        real = os.path.realpath(os.path.join(base, name))
-        if os.path.lexists(os.path.join(base, name)):
-            if any(real.startswith(root + os.sep) for root in roots):
-                return real
+        if os.path.lexists(base / name):
+            real = (base / name).resolve()
+            if any(real.is_relative_to(root) for root in roots):
+                return str(real)
             raise RefusedFile(path, name, "leads out of the checkpoint's folder")
     raise BrokenFile(path, name, "is named here, but there is no such file beside it")
 
@@ -220,10 +229,10 @@ def _plain(name: str) -> bool:
     return ordinary and legal and len(name.encode("utf-8", "replace")) <= 1024
 
 
-def _blobs(folder: str) -> list[str]:
-    """The blob store of the cached repository that this snapshot folder belongs to, if it is one."""
-    parts = folder.split(os.sep)
-    for i in range(len(parts) - 2, 0, -1):
-        if parts[i] == "snapshots" and parts[i - 1].startswith("models--"):
-            return [os.path.realpath(os.sep.join([*parts[:i], "blobs"]))]
+def _blobs(folder: Path) -> list[Path]:
+    """The blob store of the cached repository whose snapshot folder this is, if it is one."""
+    for snapshots in (folder, *folder.parents):
+        repository = snapshots.parent
+        if snapshots.name == "snapshots" and repository.name.startswith("models--"):
+            return [(repository / "blobs").resolve()]
     return []

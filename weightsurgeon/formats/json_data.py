@@ -25,6 +25,8 @@ def loads(data: bytes, path: str, where: str, limits: Limits) -> Any:
     gc.disable()  # a header of 50,000 tensors parses in less than half the time
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
+        if b"\\ud" in data or b"\\uD" in data:  # pairs of them are characters, a lone one is none
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError as error:
         raise LimitExceeded(path, where, "JSON is nested too deeply") from error
     except ValueError as error:

@@ -49,18 +49,21 @@ def _cast_infer(specs: Specs, dtype: DType, overflow: str) -> TensorSpec:
     (x,) = specs
     if x.dtype != dtype and not (x.dtype.kind == dtype.kind == "float"):
         raise SpecError(f"cast: {x.dtype} to {dtype}; only floats are cast, integers are copied")
+    if x.dtype != dtype and min(x.dtype.bits, dtype.bits) < 8:
+        raise SpecError(f"cast: {x.dtype} to {dtype}; packed floats are copied, not computed with")
     return x._replace(dtype=dtype)
 
 
 def _cast_compute(expr: Expr, block: Block, values: Sequence[Any]) -> Any:
     (x,) = values
     source, target = expr.inputs[0].spec.dtype, expr.spec.dtype
-    if source.name == "float64" and target.bits < 32 and target.name != "float16":
-        x = round_to_odd(x)  # ml_dtypes go through float32: two roundings
     import numpy as np
 
-    with np.errstate(over="ignore", invalid="ignore"):
-        narrowed = x.astype(target.numpy())
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        via = x
+        if source.name == "float64" and target.bits < 32 and target.name != "float16":
+            via = round_to_odd(x)  # ml_dtypes go through float32: two roundings
+        narrowed = via.astype(target.numpy())
         if expr.params["overflow"] == "error" and loses(source, target):
             made = int(np.count_nonzero(np.isfinite(x) & ~np.isfinite(narrowed)))
             if made:

@@ -105,6 +105,8 @@ def _take_compute(expr: Expr, block: Block, values: Sequence[Any]) -> Any:
     lo, hi = block[axis]
     picked = expr.params["indices"][lo:hi]
     first = min(picked, default=0)
+    if not picked:
+        return values[0]  # numpy would take an empty list for one of floats
     return values[0].take([i - first for i in picked], axis=axis)
 
 

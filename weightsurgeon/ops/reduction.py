@@ -1,5 +1,7 @@
-"""Reductions: many blocks in, one small result out. They fold fixed runs, so that no result
-depends on blocks or threads."""
+"""Reductions: many blocks in, one small result out.
+
+They fold fixed runs, so that no result depends on blocks or threads.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ class Difference(NamedTuple):
     worst: largest |a − b|, NaN against a number counted as inf · at: its flat index
     """
 
-    count: int = 0
+    count: int = 0  # type: ignore[assignment]  # the name of a method of tuples, better here
     first: int | None = None
     worst: float = 0.0
     at: int | None = None
@@ -33,7 +35,7 @@ def _fold(state: Difference, start: int, a: Any, b: Any) -> Difference:
     from ..kernels import differences
 
     count, first, worst, at = differences(a, b)
-    if not count:
+    if first is None or at is None:
         return state
     found = Difference(count, start + first, worst, start + at)
     return _merge(state, found)

@@ -31,6 +31,8 @@ def reshape(x: Expr, shape: Iterable[int], axes: Axes | None = None) -> Expr:
 
 def _infer(specs: tuple[TensorSpec, ...], shape: Shape, axes: Axes | None = None) -> TensorSpec:
     (x,) = specs
+    if any(n < 0 for n in shape):
+        raise SpecError(f"reshape: {shape} has a size below 0; every size is given")
     if prod(shape) != x.size:
         raise SpecError(f"reshape: {x} has {x.size} elements, {shape} has {prod(shape)}")
     if axes is not None and len(axes) != len(shape):
@@ -120,7 +122,7 @@ def _compute(expr: Expr, block: Block, values: Sequence[Any]) -> Any:
         rows, spans = _rows(new[g.j0 : g.j1], part)
         shape += rows
         cut += spans
-    return _view(flat[tuple(runs)], shape)[tuple(cut)]
+    return _view(flat[(*runs, ...)], shape)[(*cut, ...)]  # with ... a 0-d array stays an array
 
 
 def _rows(shape: Shape, block: Block) -> tuple[list[int], list[slice]]:
