@@ -82,13 +82,12 @@ BLIND = {
     "execute": "ops",  # neither an op nor a format by name
     "outcome": "ops",
 }
-ANYWHERE = {"torch", "tensorflow", "keras", "onnx", "h5py", "pydantic", "yaml", "matplotlib"}
+ANYWHERE = {"torch", "tensorflow", "keras", "onnx", "h5py", "yaml", "matplotlib"}
 ABOUT = {  # the one file about it
     "yaml": "mapping.yaml_data",
-    "pydantic": "mapping.schema",
     "matplotlib": "inspection.figures",
 }
-HEAVY = {"numpy", "ml_dtypes", "click", "rich"}
+HEAVY = {"numpy", "ml_dtypes", "rich"}
 LIGHT = {"errors", "spec", "expr", "ops", "layout", "conventions", "formats.base", "formats"}
 
 

@@ -10,17 +10,19 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from .errors import FormatError, MissingTensor, PlanError, SurgeryError, shown
+from .errors import FormatError, PlanError, SurgeryError, shown
 from .expr import LEAF, Expr, Reduce, apply, leaf, show
-from .formats.base import Checkpoint, Meaning, Source
+from .formats.base import Meaning, Source
 from .grouping import grouped
 from .notation import parse
 from .ops import OPS
 from .ops.movement import reshape
 from .simplify import simplify
 from .spec import Axes, DType, TensorSpec, dtype_of
+
+T = TypeVar("T")
 
 
 class Origin(NamedTuple):
@@ -215,6 +217,14 @@ class Draft:
         """Remember a reason to refuse; those of a `PlanError` one by one."""
         self.problems += error.problems if isinstance(error, PlanError) else [error]
 
+    def attempt(self, work: Callable[[], T]) -> T | None:
+        """What the work gives, or None with its problems remembered."""
+        try:
+            return work()
+        except SurgeryError as error:
+            self.problem(error)
+            return None
+
     def line(self, id: str, text: str, names: tuple[str, ...] = ()) -> None:
         """Remember what is listed in the report."""
         self.lines.append(Line(id, text, names))
@@ -223,20 +233,3 @@ class Draft:
         """Raise one `PlanError` with all of them."""
         if self.problems:
             raise PlanError(self.problems)
-
-
-class Derived(Checkpoint):
-    """The result of a plan that has not been run, as a checkpoint that another plan reads."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._outputs = {**plan.outputs, **{a: plan.outputs[b] for a, b in plan.ties.items()}}
-        specs = {name: expr.spec for name, expr in self._outputs.items()}
-        source = Source(
-            "a step", "", specs=specs, ties=dict(plan.ties), metadata=dict(plan.metadata)
-        )
-        super().__init__(source, plan.meanings, plan.target.dialect, "plan")
-
-    def __getitem__(self, name: str) -> Expr:
-        if name not in self._outputs:
-            raise MissingTensor(f"the step makes no tensor {shown(name)}")
-        return self._outputs[name].named(self.meaning(name).axes)

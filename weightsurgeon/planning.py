@@ -10,7 +10,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from .errors import MappingError, OutputError, PlanError, SurgeryError, shown
+from .errors import MappingError, MissingTensor, OutputError, PlanError, shown
+from .expr import Expr
 from .formats import FORMATS, container_of, module_of
 from .formats.base import Checkpoint, Source
 from .grouping import grouped
@@ -20,7 +21,7 @@ from .mapping.compile import Job, compile_plan
 from .mapping.rules import Mapping as Rules
 from .neutral import mappings_of
 from .opening import open_checkpoint
-from .plan import Derived, Draft, Plan, Target
+from .plan import Draft, Plan, Target
 
 if TYPE_CHECKING:
     from .mapping.steps import Output, Transfer
@@ -29,9 +30,21 @@ PathLike = str | os.PathLike[str]
 Policy = str | Mapping[str, str] | Iterable[str]
 
 
-def opened(path: PathLike | Checkpoint, dialect: str | None = None) -> Checkpoint:
-    """The checkpoint itself, or that of a path."""
-    return path if isinstance(path, Checkpoint) else open_checkpoint(path, dialect)
+def opened(path: PathLike | Checkpoint, dialect: str | None = None, file: str = "") -> Checkpoint:
+    """The checkpoint itself, or that of a path, in the dialect that a mapping (`file`) states.
+
+    Errors: PlanError `schema` where our own metadata in the file states another dialect.
+    """
+    if isinstance(path, Checkpoint):
+        return path
+    checkpoint = open_checkpoint(path)
+    if dialect in (None, checkpoint.dialect):
+        return checkpoint
+    if checkpoint.dialect_ground == "metadata":
+        text = f"{shown(path)} is written in the dialect {checkpoint.dialect}, not in {dialect}"
+        raise PlanError([MappingError("schema", text, file)])
+    checkpoint.close()
+    return open_checkpoint(path, dialect)
 
 
 def plan_port(
@@ -52,9 +65,9 @@ def plan_port(
     path = os.fspath(dst)
     container = container or container_of(path)
     rules = rules_of(mapping)
-    source = opened(src, rules.source.dialect if rules else None)
+    source = opened(src, *_stated(rules, "source"))
     given = into if into is not None else template
-    base = None if given is None else opened(given, rules.target.dialect if rules else None)
+    base = None if given is None else opened(given, *_stated(rules, "target"))
     there = _target_dialect(rules, base, container, to, source)
     if rules is None:
         rules = automatic(source, base, source.dialect, there)
@@ -64,6 +77,11 @@ def plan_port(
     keep = into is not None
     job = Job(source, rules, target, sources, base, keep, sizes or {}, policies.read(policy))
     return carried(compile_plan(job))
+
+
+def _stated(rules: Rules | None, side: str) -> tuple[str | None, str]:
+    """The dialect that a mapping states for a side, and the mapping's file."""
+    return (getattr(rules, side).dialect, rules.file) if rules is not None else (None, "")
 
 
 def rules_of(mapping: PathLike | Rules | None) -> Rules | None:
@@ -107,61 +125,91 @@ def _refuse_twice(source: Checkpoint, rules: Rules, path: str, again: bool) -> N
 
 
 def plan_run(plan: PathLike) -> Plan:
-    """The Plan that a YAML file describes; paths in it are relative to it."""
+    """The Plan that a YAML file describes; paths in it are relative to it.
+
+    Errors: PlanError with every problem of the file, of the files it names, and of its steps.
+    """
     from .mapping.steps import read_job
 
-    path = os.fspath(plan)
-    job = read_job(path)
-    draft, states = Draft(), dict[str, Checkpoint]()
+    job = read_job(os.fspath(plan))
+    draft, states, made = Draft(), dict[str, Checkpoint](), dict[str, Plan]()
+    for problem in job.problems:
+        draft.problem(problem)
+    container = draft.attempt(lambda: _container(job.output)) or ""
     for alias, (file, dialect) in job.sources.items():
-        try:
-            states[alias] = opened(file, dialect)
-        except SurgeryError as error:
-            draft.problem(error)
+        checkpoint = draft.attempt(lambda f=file, d=dialect: opened(f, d))  # type: ignore[misc]
+        if checkpoint is not None:
+            states[alias] = checkpoint
     sources = {alias: checkpoint.source for alias, checkpoint in states.items()}
-    made: dict[str, Plan] = {}
     for step in job.steps:
-        try:
-            made[step.name] = _transfer(step, states, sources, job.output)
-            states[step.name] = Derived(made[step.name])
-        except SurgeryError as error:
-            draft.problem(error)
+        target = Target(job.output.path, container if step.name == job.output.source else "")
+        planned = draft.attempt(lambda s=step, t=target: _transfer(s, states, sources, t))  # type: ignore[misc]
+        if planned is not None:
+            made[step.name], states[step.name] = planned, Derived(planned)
     draft.refuse_if_problems()
-    return _finished(job.output, states, sources, made)
+    state = states[job.output.source]
+    return carried(made.get(job.output.source) or _as_it_is(state, sources, job.output, container))
+
+
+def _container(output: Output) -> str:
+    """The container of a plan's output: what it says, or what its suffix says."""
+    if output.container is None:
+        try:
+            return container_of(output.path)
+        except OutputError as error:
+            raise output.refused(str(error)) from error
+    if output.container not in FORMATS:
+        text = f"no container {shown(output.container)!r}; known: {', '.join(FORMATS)}"
+        raise output.refused(text)
+    return output.container
 
 
 def _transfer(
-    step: Transfer, states: Mapping[str, Checkpoint], sources: Mapping[str, Source], out: Output
-) -> Plan:
-    missing = [n for n in (step.source, step.into or step.template) if n and n not in states]
-    if missing:
-        raise PlanError([])  # its own problem is told already
-    source = states[step.source]
+    step: Transfer,
+    states: Mapping[str, Checkpoint],
+    sources: Mapping[str, Source],
+    target: Target,
+) -> Plan | None:
+    """The plan of a step; None where a state that it reads is missing, which is told already."""
     given = step.into or step.template
-    base = states[given] if given else None
+    if any(name not in states for name in (step.source, given) if name):
+        return None
+    source, base = states[step.source], states[given] if given else None
     rules = step.rules
-    container = out.container if step.name == out.source else ""
-    there = step.to or _target_dialect(rules, base, container, None, source)
+    there = step.to or _target_dialect(rules, base, target.container, None, source)
     rules = rules or automatic(source, base, source.dialect, there)
-    _refuse_twice(source, rules, out.path, again=False)
-    target = Target(out.path, out.container, there, _template(out.container, base, source))
+    _refuse_twice(source, rules, target.path, again=False)
+    template = _template(target.container, base, source) if target.container else None
+    target = target._replace(dialect=there, template=template)
     keep = step.into is not None
     return compile_plan(Job(source, rules, target, sources, base, keep, step.sizes, step.policy))
 
 
-def _finished(
-    out: Output,
-    states: Mapping[str, Checkpoint],
-    sources: Mapping[str, Source],
-    made: Mapping[str, Plan],
+def _as_it_is(
+    state: Checkpoint, sources: Mapping[str, Source], output: Output, container: str
 ) -> Plan:
-    """The plan of the state that the output names: the last step's, or a source as it is."""
-    if out.source in made:
-        return carried(made[out.source])
-    source = states[out.source]
-    rules = automatic(source, None, source.dialect, source.dialect)
-    target = Target(out.path, out.container, source.dialect, _template(out.container, None, source))
-    return carried(compile_plan(Job(source, rules, target, sources)))
+    """A source that no step changes, in another container."""
+    rules = automatic(state, None, state.dialect, state.dialect)
+    template = _template(container, None, state)
+    target = Target(output.path, container, state.dialect, template)
+    return compile_plan(Job(state, rules, target, sources))
+
+
+class Derived(Checkpoint):
+    """The result of a plan that has not been run, as a checkpoint that another plan reads."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._outputs = {**plan.outputs, **{a: plan.outputs[b] for a, b in plan.ties.items()}}
+        specs = {name: expr.spec for name, expr in self._outputs.items()}
+        source = Source(
+            "a step", "", specs=specs, ties=dict(plan.ties), metadata=dict(plan.metadata)
+        )
+        super().__init__(source, plan.meanings, plan.target.dialect, "plan")
+
+    def __getitem__(self, name: str) -> Expr:
+        if name not in self._outputs:
+            raise MissingTensor(f"the step makes no tensor {shown(name)}")
+        return self._outputs[name].named(self.meaning(name).axes)
 
 
 # -- what the container can hold -------------------------------------------------------------

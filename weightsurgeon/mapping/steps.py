@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
 from ..errors import MappingError, PlanError, SurgeryError, shown
-from ..formats import FORMATS, container_of
 from . import schema, yaml_data
 from .load import load, read_text
 from .rules import Mapping as Rules
@@ -28,25 +27,28 @@ class Transfer(NamedTuple):
 
 
 class Output(NamedTuple):
-    """Where the state `source` goes."""
+    """Where the state `source` goes; `refused` makes an error with this place of the file."""
 
     source: str
     path: str
-    container: str
+    container: str | None
+    refused: Callable[[str], MappingError]
 
 
 class JobFile(NamedTuple):
-    """A plan file: alias → (path, dialect), the steps in order, the output."""
+    """A plan file: alias → (path, dialect), the steps in order, the output; and what is wrong with
+    it, so that what is wrong with the files it names can be told in the same breath."""
 
     sources: Mapping[str, tuple[str, str | None]]
     steps: tuple[Transfer, ...]
     output: Output
+    problems: tuple[SurgeryError, ...]
 
 
 def read_job(path: str) -> JobFile:
-    """Read a plan file.
+    """Read a plan file, with every problem of it and of the mappings that it names.
 
-    Errors: PlanError with every problem of the file and of the mappings that it names.
+    Errors: PlanError if it is no YAML at all.
     """
     return _Reader(yaml_data.load(read_text(FilePath(path)), path)).job()
 
@@ -71,9 +73,8 @@ class _Reader:
         for alias in sorted(self.states - self.read):
             at: Path = ("sources", alias) if alias in entries else ("steps",)
             self.refuse(at, f"nothing reads {shown(alias)!r}")
-        if self.problems:
-            raise PlanError(self.problems)
-        return JobFile(sources, tuple(s for s in steps if s is not None), output)
+        found = tuple(s for s in steps if s is not None)
+        return JobFile(sources, found, output, tuple(self.problems))
 
     def source(self, entry: Any, at: Path) -> tuple[str, str | None]:
         m = self.table(schema.SOURCE, {"path": entry} if isinstance(entry, str) else entry, at)
@@ -134,16 +135,11 @@ class _Reader:
         m = self.table(schema.OUTPUT, entry, at)
         self.reads(m.get("from"), (*at, "from"))
         path = str(self.folder / str(m.get("path")))
-        container = m.get("format")
-        if container is None and isinstance(m.get("path"), str):
-            try:
-                container = container_of(path)
-            except SurgeryError as error:
-                self.refuse((*at, "path"), str(error))
-        elif container is not None and container not in FORMATS:
-            known = ", ".join(FORMATS)
-            self.refuse((*at, "format"), f"no container {shown(container)!r}; known: {known}")
-        return Output(str(m.get("from")), path, container or "")
+
+        def refused(text: str) -> MappingError:
+            return schema.refused(self.document, at, text)
+
+        return Output(str(m.get("from")), path, m.get("format"), refused)
 
     def table(self, table: schema.Table, value: Any, at: Path) -> dict[str, Any]:
         found, problems = schema.validate(table, value, self.document, at)
