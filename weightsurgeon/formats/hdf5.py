@@ -121,7 +121,7 @@ class Hdf5:
 
         root = h5g.open(self._file.id, b"/")
         seen = {h5o.get_info(root).addr: ""}
-        stack = [("", root)]
+        stack, again = [("", root)], list[str]()
         while stack:
             path, group = stack.pop()
             names = self.groups[path] = self._names(path, group)
@@ -130,6 +130,11 @@ class Hdf5:
                 opened = self._visit(child, group, name.encode(), seen)
                 if opened is not None:
                     stack.append((child, opened))
+                elif child not in self.datasets and child not in self.links:
+                    again.append(child)
+        if again:
+            some = ", ".join(again[:3])
+            self.remarks.append(f"{len(again)} second names of groups are not followed: {some}")
 
     def _names(self, path: str, group: Any) -> list[str]:
         from h5py import h5l
@@ -157,8 +162,10 @@ class Hdf5:
         if len(seen) > self.limits.tensors:
             what = f"more than {self.limits.tensors} objects; raise --limit tensors"
             raise LimitExceeded(self.path, "", what)
-        if first != path:
-            self._second_name(path, first)
+        if first != path and first in self.datasets:
+            self.links[path] = first
+        elif first != path:
+            pass  # a group that was seen: it is read once
         elif info.type == h5o.TYPE_GROUP:
             return h5g.open(group, name)
         elif info.type == h5o.TYPE_DATASET:
@@ -168,12 +175,6 @@ class Hdf5:
         else:
             raise UnsupportedFile(self.path, path, "is a named type, neither group nor dataset")
         return None
-
-    def _second_name(self, path: str, first: str) -> None:
-        if first in self.datasets:
-            self.links[path] = first
-        else:
-            self.remarks.append(f"group {path} is group {first or '/'} again and is read once")
 
     def _check_sizes(self) -> None:
         declared = sum(d.spec.nbytes for d in self.datasets.values())

@@ -59,7 +59,7 @@ def _check_storage(path: str, where: str, dataset: Any) -> None:
 
 
 def _dtype(path: str, where: str, dataset: Any) -> tuple[str, bool]:
-    from h5py import AttributeManager, h5a
+    from h5py import AttributeManager, check_enum_dtype, h5a
     from h5py import Dataset as Opened
 
     dtype = dataset.dtype
@@ -68,7 +68,7 @@ def _dtype(path: str, where: str, dataset: Any) -> tuple[str, bool]:
         if stated and h5a.open(dataset, b"dtype").get_storage_size() <= 64:
             stated = AttributeManager(Opened(dataset))["dtype"] in ("bfloat16", b"bfloat16")
         return "bfloat16", stated
-    if dtype.kind in "fiubc" and dtype.name in DTYPES:
+    if dtype.kind in "fiubc" and dtype.name in DTYPES and check_enum_dtype(dtype) is None:
         return dtype.name, True
     raise UnsupportedFile(path, where, f"holds {dtype}, which is no tensor's type")
 

@@ -7,7 +7,6 @@ is kept as pieces; the values go to their offsets in the real file.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from typing import IO, Any, NamedTuple
 
@@ -41,6 +40,8 @@ def lay_out(
 
     Errors: OutputError for a path that HDF5 would read otherwise, or that is a group as well.
     """
+    import tempfile
+
     import h5py
 
     _check_paths([*datasets, *links])
@@ -71,15 +72,12 @@ def _check_paths(paths: list[str]) -> None:
 
 def _create(file: Any, path: str, spec: TensorSpec) -> int:
     """An empty dataset whose space is there; its offset."""
+    import numpy as np
     from h5py import h5d, h5p, h5s, h5t
 
-    dtype = spec.dtype
-    opaque = dtype.name == "bfloat16"
-    import numpy as np
-
-    stored = h5t.py_create(
-        np.dtype("V2") if opaque else dtype.numpy().newbyteorder("<"), logical=True
-    )
+    opaque = spec.dtype.name == "bfloat16"
+    dtype = np.dtype("V2") if opaque else spec.dtype.numpy().newbyteorder("<")
+    stored = h5t.py_create(dtype, logical=True)
     create, link = h5p.create(h5p.DATASET_CREATE), h5p.create(h5p.LINK_CREATE)
     create.set_alloc_time(h5d.ALLOC_TIME_EARLY)
     create.set_fill_time(h5d.FILL_TIME_NEVER)

@@ -8,16 +8,18 @@ with `:0` and the model's own name off and the layer's name in front.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BrokenFile
 from .base import Carries, Limits, Order, Source
-from .file_sink import FileSink
 from .files import File
 from .hdf5 import Hdf5, Window, has_signature
 from .keras_config import Layer, layers_of, parse
 from .keras_source import NOTE, OPTIMIZER, Entry, KerasSource, slot_kind
 from .keras_weights import FAMILY, PLAIN_DTYPES
+
+if TYPE_CHECKING:
+    from .file_sink import FileSink
 
 CARRIES = Carries(PLAIN_DTYPES, ties=True, templates=FAMILY)  # bfloat16 would come back as bytes
 MODEL, OPTIMIZER_WEIGHTS = "model_weights", "optimizer_weights"
@@ -129,6 +131,7 @@ def _entry(source: KerasSource, path: str, name: str, by_name: dict[str, Layer])
 
 def create(path: str, order: Order) -> FileSink:
     """Lay out a legacy file as its template lists it."""
+    from .file_sink import FileSink
     from .keras_writer import legacy_layout, note_of
 
     layout = legacy_layout(path, order, note_of(order))

@@ -57,7 +57,7 @@ def _windowed(kind: str, config: Mapping[str, Any], size: Size) -> Size:
     space, channels = _apart(config, size)
     pools = "Pooling" in kind
     window = _each(config["pool_size" if pools else "kernel_size"], len(space))
-    strides = _each(config.get("strides") or window, len(space))
+    strides = _each(config.get("strides") or (window if pools else 1), len(space))
     dilation = _each(1 if pools else config.get("dilation_rate", 1), len(space))
     whole = config["padding"] != "valid"
     axes = zip(space, window, strides, dilation, strict=True)

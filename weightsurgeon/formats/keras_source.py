@@ -51,7 +51,6 @@ class KerasSource(Source):
         self.file, self.tree, self.layers = file, tree, layers
         self.paths: dict[str, str] = {}
         self.copies: dict[str, str] = {}
-        self.held: object = None  # what must live as long as the tree: a temporary file
         self.remarks += tree.remarks
 
     def fill(self, entries: Iterable[Entry]) -> None:
@@ -126,6 +125,7 @@ class KerasSource(Source):
     def close(self) -> None:
         """Close the file."""
         self.tree.close()
+        self.tree.window.close()
         self.file.close()
 
 

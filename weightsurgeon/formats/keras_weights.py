@@ -7,16 +7,18 @@ variable a number is, only the class and its options tell. `variable.path` is re
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..grouping import natural
 from .base import Carries, Limits, Order, Source
-from .file_sink import FileSink
 from .files import File
 from .hdf5 import Hdf5, Window, has_signature
 from .keras_config import Layer
 from .keras_names import ATTENTION, CELLS, EQUATIONS, cell_of, guessed, kind_of, variables
 from .keras_source import NOTE, OPTIMIZER, Entry, KerasSource, slot_kind
+
+if TYPE_CHECKING:
+    from .file_sink import FileSink
 
 _OLD_ROOT = "_layer_checkpoint_dependencies"  # Keras 2.12
 _FLOATS = ("float64", "float32", "float16")
@@ -181,6 +183,7 @@ def _class_of(
 
 def create(path: str, order: Order) -> FileSink:
     """Lay out a weights file as its template is laid out."""
+    from .file_sink import FileSink
     from .keras_writer import note_of, weights_layout
 
     layout = weights_layout(path, order, note_of(order))

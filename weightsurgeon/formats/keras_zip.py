@@ -6,13 +6,13 @@ read in place where it is stored, from an unlinked temporary file where it is de
 
 from __future__ import annotations
 
-import tempfile
+import os
 import zlib
+from typing import TYPE_CHECKING
 
 from ..errors import BrokenFile, FormatError, OutputError, UnsupportedFile, shown
 from .archive import Archive, Entry, crc_of, lay_out
 from .base import Carries, Limits, Order, Source
-from .file_sink import FileSink
 from .files import File, write_all
 from .hdf5 import Hdf5, Window
 from .inflate import STORED
@@ -20,6 +20,9 @@ from .keras_config import layers_of, parse
 from .keras_source import KerasSource, strings
 from .keras_weights import CARRIES as _WEIGHTS
 from .keras_weights import entries
+
+if TYPE_CHECKING:
+    from .file_sink import FileSink
 
 CARRIES = Carries(_WEIGHTS.dtypes, ties=True, templates=("keras",))
 CONFIG, WEIGHTS, NOTE = "config.json", "model.weights.h5", "weightsurgeon.json"
@@ -55,7 +58,7 @@ def open(file: File, limits: Limits) -> Source:
     tree = Hdf5(window, file.path, limits)
     config = parse(archive.read(CONFIG), file.path, CONFIG, limits)
     source = KerasArchive("keras", file, tree, layers_of(config, file.path, limits))
-    source.archive, source.held = archive, window
+    source.archive = archive
     source.fill(entries(source))
     if NOTE in archive.members:
         source.metadata = strings(archive.read(NOTE), file.path, NOTE, limits)
@@ -76,11 +79,19 @@ def _check_members(archive: Archive) -> None:
 
 
 class _Inflated(Window):
-    """A window on a file without a name that goes with the window."""
+    """A window on a file without a name, which goes when the window is closed."""
 
     def __init__(self, size: int) -> None:
-        self.file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the window
-        super().__init__(self.file.fileno(), 0, size)
+        import tempfile
+
+        with tempfile.TemporaryFile() as file:
+            super().__init__(os.dup(file.fileno()), 0, size)
+
+    def close(self) -> None:
+        """Give the file back."""
+        if not self.closed:
+            os.close(self.fd)
+        super().close()
 
 
 def _window(archive: Archive) -> Window:
@@ -99,6 +110,7 @@ def _window(archive: Archive) -> Window:
 
 def create(path: str, order: Order) -> FileSink:
     """Lay out the zip: the template's members as they are, its weights anew."""
+    from .file_sink import FileSink
     from .keras_writer import note_of, weights_layout
 
     template = order.template
