@@ -182,7 +182,8 @@ class Memory(Source):
 
     def read(self, name: str, block: Block, out: Array | None = None) -> Array:
         """The block as a file would give it."""
-        part = self.arrays[name][(*(slice(lo, hi) for lo, hi in block), ...)]
+        where: tuple[Any, ...] = (*(slice(lo, hi) for lo, hi in block), ...)
+        part: Array = self.arrays[name][where]
         if out is None:
             return part.copy(order="C")
         assert out.flags.c_contiguous  # what every source may rely on

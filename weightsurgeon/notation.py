@@ -15,7 +15,7 @@ from typing import NamedTuple
 from .errors import SpecError
 from .spec import Axes, Axis
 
-_TOKEN = re.compile(r"\s*(?:(\()|(\))|(\|)|(-?[A-Za-z_][A-Za-z0-9_]*(?::[a-z]{2,})?|1)(?![\w:]))")
+_TOKEN = re.compile(r"\s*(?:(\()|(\))|(\|)|(-?[A-Za-z_][A-Za-z0-9_]*(?::[a-z]{2,})?|1)(?![\w:-]))")
 MAX_TEXT = 1000
 _SPATIAL = {0: (), 1: ("kw",), 2: ("kh", "kw"), 3: ("kd", "kh", "kw")}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import SpecError
 from ..expr import Block, Expr, Op, apply, block_shape
-from ..spec import Axes, DType, TensorSpec, dtype_of
+from ..spec import Axes, DType, TensorSpec, checked_shape, dtype_of
 
 Specs = tuple[TensorSpec, ...]
 
@@ -102,7 +102,12 @@ def full(shape: Iterable[int], dtype: DType | str, value: float = 0, axes: Any =
 def _full_infer(
     specs: Specs, shape: tuple[int, ...], dtype: DType, value: float, axes: Axes | None
 ) -> TensorSpec:
-    return TensorSpec(dtype, shape, axes)
+    digits = {"int": dtype.bits - 1, "uint": dtype.bits, "bool": 1}.get(dtype.kind)
+    least = -(2 ** (dtype.bits - 1)) if dtype.kind == "int" else 0
+    if digits and not (value % 1 == 0 and least <= value < 2**digits):
+        raise SpecError(f"full: {value} is no {dtype}")
+    _ = dtype.itemsize  # a packed type has none, and says so
+    return TensorSpec(dtype, checked_shape(shape), axes)
 
 
 def _full_compute(expr: Expr, block: Block, values: Sequence[Any]) -> Any:

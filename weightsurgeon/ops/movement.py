@@ -172,7 +172,7 @@ def concat(parts: Sequence[Expr], axis: int) -> Expr:
 def _concat_infer(specs: Specs, axis: int) -> TensorSpec:
     if not specs:
         raise SpecError("concat: nothing to join")
-    first = specs[0]
+    first, axes = specs[0], next((x.axes for x in specs if x.axes), None)
     _size(first, axis)
     for x in specs[1:]:
         same_rank = len(x.shape) == len(first.shape)
@@ -180,10 +180,10 @@ def _concat_infer(specs: Specs, axis: int) -> TensorSpec:
             raise SpecError(f"concat along axis {axis}: {x} does not continue {first}")
         if x.dtype != first.dtype:
             raise SpecError(f"concat: dtypes differ, {x} and {first}; cast one of them")
-        if x.axes and first.axes and x.axes != first.axes:
+        if x.axes and x.axes != axes:
             raise SpecError(f"concat: axes differ, {x} and {first}", "axes")
     total = sum(x.shape[axis] for x in specs)
-    return TensorSpec(first.dtype, _resized(first.shape, axis, total), first.axes)
+    return TensorSpec(first.dtype, _resized(first.shape, axis, total), axes)
 
 
 def _parts(expr: Expr, block: Block) -> list[tuple[int, int] | None]:
