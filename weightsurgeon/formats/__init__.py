@@ -30,6 +30,7 @@ class Format(NamedTuple):
 FORMATS = {
     "safetensors": Format(".safetensors", (".safetensors",)),
     "torch": Format(".torch_zip", (".pt", ".pth", ".bin", ".ckpt"), "torch"),
+    "torch-legacy": Format(".torch_legacy", ()),  # read only
     "keras": Format(".keras_zip", (".keras",), "keras"),
     "keras-weights": Format(".keras_weights", (".weights.h5",), "keras"),
     "keras-h5": Format(".keras_legacy", (".h5", ".hdf5"), "keras"),

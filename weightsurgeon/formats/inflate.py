@@ -26,7 +26,7 @@ class Member(NamedTuple):
     size: int
     stored: int  # bytes in the file
     method: int
-    crc: int
+    crc: int | None  # a container may have none
 
 
 class Inflater:

@@ -200,9 +200,12 @@ def _build(m: Machine, at: int) -> int:
     state, target = m.stack.pop(), m.stack[-1]
     if type(target) is Unknown:
         return at
-    if type(target) is not Ordered or type(state) is not dict:
+    if type(target) is Ordered and type(state) is dict:
+        target.state = state
+    elif hasattr(target, "take_state"):  # a record of the table's
+        target.take_state(state)
+    else:
         raise TypeError(f"attributes are set on a {type(target).__name__}")
-    target.state = state
     return at
 
 

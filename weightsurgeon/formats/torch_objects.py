@@ -30,6 +30,11 @@ class Tensor(NamedTuple):
     dtype: str
     twisted: bool = False
 
+    def take_state(self, state: object) -> None:
+        """Accept what torch before 0.4 set on a parameter: requires_grad, volatile, hooks."""
+        if type(state) is not tuple or len(state) != 3:
+            raise TypeError("the state of a parameter has three parts")
+
 
 STORAGES = {
     "DoubleStorage": "float64",
@@ -70,6 +75,10 @@ def storage(pid: object) -> Storage:
 
 def _is_plain(key: str) -> bool:
     return key.isascii() and key.replace("_", "0").isalnum()
+
+
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any) -> Tensor:
+    return _tensor_v2(storage, offset, shape, strides, False, None)
 
 
 def _tensor_v2(
@@ -116,7 +125,9 @@ def _checked(
     return Tensor(storage, offset, shape, strides, dtype, any(metadata.values()))
 
 
-def _parameter(data: Any, requires_grad: Any, hooks: Any, state: Any = None) -> Tensor:
+def _parameter(
+    data: Any, requires_grad: Any = True, hooks: Any = None, state: Any = None
+) -> Tensor:
     if type(data) is not Tensor:
         raise TypeError("a parameter is made of no tensor")
     return data
@@ -178,6 +189,8 @@ _DTYPES = {f"torch.{dtype}": dtype for dtype in (*STORAGES.values(), *UNTYPED, *
 _MAKERS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _ordered,
     "collections.Counter": _counter,
+    "torch._utils._rebuild_tensor": _tensor,  # torch before 0.4
+    "torch.nn.parameter.Parameter": _parameter,  # torch before 0.4
     "torch._utils._rebuild_tensor_v2": _tensor_v2,
     "torch._utils._rebuild_tensor_v3": _tensor_v3,
     "torch._utils._rebuild_parameter": _parameter,

@@ -1,4 +1,4 @@
-"""The tensors of a torch archive: each a strided view of a storage, which is a member.
+"""The tensors of a torch file: each a strided view of a storage, a run of bytes in the file.
 
 Names are the paths of the saved object, joined by dots. Whatever leads to a byte is checked here,
 before a tensor can be asked for: storages are as long as they say, views lie inside them.
@@ -6,17 +6,16 @@ before a tensor can be asked for: storages are as long as they say, views lie in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BrokenFile, LimitExceeded, SpecError, UnsupportedFile, shown
 from ..expr import Block, whole
 from ..spec import DTYPES, TensorSpec, checked_shape
-from .archive import Archive
 from .archive_layout import fast_crc32
 from .base import Extent, Limits, Slot, Source
-from .files import as_bytes, read_block, read_into
+from .files import File, as_bytes, read_block, read_into
 from .inflate import STORED, Inflater, Member
 from .strided import is_dense, reach_of, read_strided
 from .torch_objects import Storage, Tensor
@@ -27,28 +26,36 @@ if TYPE_CHECKING:
 Leaves = Iterable[tuple[str, Any]]
 """What was saved, each with its path; see `torch_paths`."""
 
-_WIDTHS = {"": 1} | {row.name: row.bits // 8 for row in DTYPES.values()}
+WIDTHS = {"": 1} | {row.name: row.bits // 8 for row in DTYPES.values()}
 
 
 class TorchSource(Source):
-    """An open torch archive.
+    """An open torch file, of either container.
 
+    members   key of a storage → where its bytes lie
     extras    path → value of what was saved beside tensors (epochs, learning rates)
     versions  `_metadata` of a state dict: the versions of its modules, for writing them back
     swapped   written on a big-endian machine
     """
 
-    def __init__(self, archive: Archive, root: str, leaves: Leaves, swapped: bool) -> None:
-        super().__init__(archive.file.path, "torch", "torch")
-        self.archive, self.file, self.root, self.swapped = archive, archive.file, root, swapped
+    def __init__(
+        self,
+        container: str,
+        file: File,
+        members: Mapping[str, Member],
+        leaves: Leaves,
+        limits: Limits,
+        swapped: bool = False,
+    ) -> None:
+        super().__init__(file.path, container, "torch")
+        self.file, self.members, self.swapped = file, members, swapped
         self.tensors: dict[str, Tensor] = {}
-        self.members: dict[str, Member] = {}  # by the key of the storage
         self.extras: dict[str, Any] = {}
         self.versions: dict[str, dict[str, int]] = {}
         self._inflaters: dict[str, Inflater] = {}
-        self._collect(leaves, archive.limits)
+        self._collect(leaves, limits)
         self._describe()
-        self._check_expansion(archive.limits)
+        self._check_expansion(limits)
 
     # -- opening -----------------------------------------------------------------------------
 
@@ -82,7 +89,7 @@ class TorchSource(Source):
             known = storages.get(storage.key)
             if known is None:
                 storages[storage.key] = storage
-                self.members[storage.key] = self._member(name, storage)
+                self._check_member(name, storage)
             elif known != storage:
                 raise BrokenFile(self.path, name, f"storage {storage.key} is described two ways")
             _, offset, shape, strides, dtype, _ = tensor
@@ -90,7 +97,7 @@ class TorchSource(Source):
             if alike is None:
                 alike = specs[dtype, shape, strides] = self._spec(name, tensor)
             self.specs[name], reach = alike
-            if reach and (offset + reach) * _WIDTHS[dtype] > self.members[storage.key].size:
+            if reach and (offset + reach) * WIDTHS[dtype] > self.members[storage.key].size:
                 what = f"reaches past the {self.members[storage.key].size} bytes of its storage"
                 raise BrokenFile(self.path, name, what)
             layer, _, leaf = name.rpartition(".")
@@ -105,15 +112,14 @@ class TorchSource(Source):
             names = ", ".join(shown(name, 40) for name in list(self.extras)[:8])
             self.remarks.append(f"{len(self.extras)} values are no tensors: {names}")
 
-    def _member(self, name: str, storage: Storage) -> Member:
-        member = self.archive.members.get(f"{self.root}/data/{storage.key}")
+    def _check_member(self, name: str, storage: Storage) -> None:
+        member = self.members.get(storage.key)
         if member is None:
             raise BrokenFile(self.path, name, f"its storage {storage.key} is not in the archive")
-        nbytes = storage.numel * _WIDTHS[storage.dtype]
+        nbytes = storage.numel * WIDTHS[storage.dtype]
         if member.size != nbytes:
             what = f"storage {storage.key} should have {nbytes} bytes, but has {member.size}"
             raise BrokenFile(self.path, name, what)
-        return member
 
     def _spec(self, name: str, tensor: Tensor) -> tuple[TensorSpec, int]:
         """The spec, and the number of elements that the view spans."""
@@ -166,7 +172,7 @@ class TorchSource(Source):
         return found
 
     def _inflater(self, member: Member) -> Inflater:
-        return self._inflaters.setdefault(member.name, self.archive.inflate(member.name))
+        return self._inflaters.setdefault(member.name, Inflater(self.file, member))
 
     def _check_view(self, name: str) -> None:
         """A view may be far larger than what it looks at: listed, but not written out."""
@@ -176,7 +182,9 @@ class TorchSource(Source):
             raise LimitExceeded(self.path, name, f"{what}; save a plain copy of it")
 
     def _check_crc(self, name: str, member: Member, values: Array) -> None:
-        if values.size and fast_crc32()(as_bytes(values), 0) != member.crc:
+        if member.crc is None or not values.size:
+            return
+        if fast_crc32()(as_bytes(values), 0) != member.crc:
             raise BrokenFile(self.path, name, "its CRC-32 does not match: it was damaged")
 
     def extent(self, name: str) -> Extent | None:

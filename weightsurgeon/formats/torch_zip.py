@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 
 from ..errors import BrokenFile, FormatError, LimitExceeded, OutputError, UnsupportedFile, shown
-from .archive import Archive, Entry, Layout, crc_of, lay_out
+from .archive import Archive, Entry, Layout, Member, crc_of, lay_out
 from .archive_layout import fast_crc32
 from .base import Carries, Limits, Order, Source
 from .commit import output_error
@@ -31,13 +31,12 @@ CARRIES = Carries(frozenset((*STORAGES.values(), *UNTYPED)), ties=True)
 _ROOT = "archive"
 _METADATA = "weightsurgeon.json"
 _ALIGN = 64  # as torch does; it maps storages into memory
-_OLD = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")  # the magic number, pickled
 _PICKLE = re.compile(r"[^/]+/data\.pkl")
 
 
 def sniff(head: bytes, file: File) -> bool:
-    """A zip with `<root>/data.pkl`; also what torch wrote before that, to be refused by name."""
-    if head.startswith(_OLD) or head[257:262] == b"ustar":
+    """A zip with `<root>/data.pkl`; also the tar files of the first torch, refused by name."""
+    if head[257:262] == b"ustar":
         return True
     if not head.startswith(b"PK\3\4"):
         return False
@@ -56,7 +55,7 @@ def sniff(head: bytes, file: File) -> bool:
 
 def open(file: File, limits: Limits) -> Source:
     """Read the directory and the pickle; check every tensor against its storage."""
-    _refuse_old(file)
+    _refuse_tar(file)
     with paused_gc():
         archive = Archive(file, limits)
         root = _root_of(archive)
@@ -66,19 +65,18 @@ def open(file: File, limits: Limits) -> Source:
         value = load(data, GLOBALS, storage, file.path, "data.pkl")
         # what a pickle says once it may mean many times, so the names it leads to are bounded
         named = leaves(value, 2**20 + 16 * len(data), limits.depth, file.path)
-        source = TorchSource(archive, root, named, _is_swapped(archive, root))
+        members = _storages(archive, f"{root}/data/")
+        swapped = _is_swapped(archive, root)
+        source = TorchSource("torch", file, members, named, limits, swapped)
         source.versions = versions(value)
         del value, named
     source.metadata = _strings(archive, f"{root}/{_METADATA}")
     return source
 
 
-def _refuse_old(file: File) -> None:
-    head = file.pread(0, min(512, file.size))
-    resave = "load it with torch and torch.save its state_dict() again"
-    if head.startswith(_OLD):
-        raise UnsupportedFile(file.path, "", f"is a legacy stream of torch before 1.6; {resave}")
-    if head[257:262] == b"ustar":
+def _refuse_tar(file: File) -> None:
+    if file.pread(0, min(512, file.size))[257:262] == b"ustar":
+        resave = "load it with torch and torch.save its state_dict() again"
         raise UnsupportedFile(file.path, "", f"is a tar file, as of torch before 0.1.11; {resave}")
 
 
@@ -95,6 +93,12 @@ def _root_of(archive: Archive) -> str:
     if f"{root}/data.pkl" not in archive.members:
         raise BrokenFile(path, "", "holds no data.pkl")
     return root
+
+
+def _storages(archive: Archive, folder: str) -> dict[str, Member]:
+    """The members that hold storages, by the keys of these."""
+    start, found = len(folder), archive.members.items()
+    return {name[start:]: member for name, member in found if name.startswith(folder)}
 
 
 def _check_ratio(archive: Archive, name: str) -> None:
