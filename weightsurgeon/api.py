@@ -10,6 +10,7 @@ from .formats.base import Checkpoint, Limits
 from .mapping.rules import Mapping as Rules
 from .opening import open_checkpoint
 from .outcome import Report, report
+from .plan import Plan
 from .planning import PathLike, Policy, opened, plan_port, plan_run, rules_of
 from .writing import write
 
@@ -50,9 +51,7 @@ def port(
     Errors: PlanError with every reason, before a byte is read or written; OutputError.
     """
     plan = plan_port(src, dst, mapping, template, into, policy, to, sizes, again)
-    if not dry_run:
-        write(plan, progress)
-    return report(plan, "port", written=not dry_run)
+    return _carried_out(plan, "port", dry_run, progress)
 
 
 def run(plan: PathLike, dry_run: bool = False, progress: Progress | None = None) -> Report:
@@ -60,10 +59,15 @@ def run(plan: PathLike, dry_run: bool = False, progress: Progress | None = None)
 
     Errors: PlanError with every problem of the file and of what it names.
     """
-    built = plan_run(plan)
-    if not dry_run:
-        write(built, progress)
-    return report(built, "run", written=not dry_run)
+    return _carried_out(plan_run(plan), "run", dry_run, progress)
+
+
+def _carried_out(plan: Plan, command: str, dry_run: bool, progress: Progress | None) -> Report:
+    """Write a plan, unless it is only looked at: an audit has no path to write to."""
+    writes = bool(plan.target.path) and not dry_run
+    if writes:
+        write(plan, progress)
+    return report(plan, command, written=writes)
 
 
 def verify(

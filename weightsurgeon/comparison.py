@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
+from .conventions import group_of
 from .errors import shown
-from .execute import Progress, reduce
+from .execute import Progress, reduce, run_checks
 from .expr import Expr
 from .formats.base import Checkpoint
 from .mapping import policy as policies
@@ -17,7 +18,9 @@ from .mapping.compile import Job, compile_plan
 from .mapping.rules import Mapping as Rules
 from .ops.reduction import DIFFER, Difference
 from .outcome import JSON_VERSION
-from .plan import Line, Target, reduction
+from .plan import Line, Plan, Target, reduction
+
+BENIGN = ("lossy-cast", "optimizer", "made", "dropped", "prefix")  # lines of no difference
 
 
 class Pair(NamedTuple):
@@ -122,18 +125,28 @@ def compare(
 ) -> Verification:
     """Compare the values of b with those of a, seen through a mapping or as `port` would."""
     if rules is None:
-        rules = automatic(a, b, a.dialect, b.dialect if a.dialect else a.dialect)
+        both_known = a.dialect and b.dialect  # else names and layouts are taken as they are
+        rules = automatic(a, b, a.dialect, b.dialect if both_known else a.dialect)
     sources = {"a": a.source, "b": b.source}
     listed = {**policies.preset("audit"), "nonfinite": "ignore"}
     job = Job(a, rules, Target(dialect=b.dialect), sources, b, sizes=sizes, policy=listed)
     plan = compile_plan(job)
-    wave, names = {}, dict[str, tuple[str, Expr]]()
-    for name, expr in plan.outputs.items():
-        wave[name] = reduction(DIFFER, expr, b[name])
-        origin = plan.origins[name].names
-        names[name] = (origin[0] if origin else name), expr
+    run_checks(plan)
+    expected = dict(_expected(plan))
+    wave = {name: reduction(DIFFER, expr, b[name]) for name, (_, expr) in expected.items()}
     found = reduce(wave, progress)
-    pairs = tuple(Pair(names[n][0], n, names[n][1].spec.shape, found[n]) for n in wave)
-    benign = ("lossy-cast", "optimizer", "made", "dropped")
-    lines = tuple(line for line in plan.lines if line.id not in benign)
+    pairs = tuple(Pair(x, n, expr.spec.shape, found[n]) for n, (x, expr) in expected.items())
+    lines = tuple(line for line in plan.lines if line.id not in BENIGN)
     return Verification((a.path, b.path), pairs, lines, atol)
+
+
+def _expected(plan: Plan) -> Iterator[tuple[str, tuple[str, Expr]]]:
+    """What b should hold: name, the tensor of a it comes from, values; tied names too."""
+    for name, expr in plan.outputs.items():
+        origin = plan.origins[name]
+        if origin.action == "made" and group_of(plan.meanings[name].role) == "counter":
+            continue  # it counts b's training, which a knows nothing of
+        yield name, (origin.names[0] if origin.names else name, expr)
+    for other, name in plan.ties.items():
+        origin = plan.origins[name]
+        yield other, (origin.names[0] if origin.names else name, plan.outputs[name])

@@ -10,14 +10,14 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from .errors import MappingError, MissingTensor, OutputError, PlanError, shown
-from .expr import Expr
+from .errors import MappingError, OutputError, PlanError, shown
 from .formats import FORMATS, container_of, module_of
 from .formats.base import Checkpoint, Source
 from .grouping import grouped
 from .mapping import policy as policies
 from .mapping.auto import automatic
 from .mapping.compile import Job, compile_plan
+from .mapping.derived import Derived, with_history
 from .mapping.rules import Mapping as Rules
 from .neutral import mappings_of
 from .opening import open_checkpoint
@@ -96,13 +96,19 @@ def rules_of(mapping: PathLike | Rules | None) -> Rules | None:
 def _target_dialect(
     rules: Rules | None, base: Checkpoint | None, container: str, to: str | None, source: Checkpoint
 ) -> str | None:
-    """The dialect of the result: the mapping's, the base's, the container's, the asked one."""
-    if rules is not None and rules.target.dialect:
-        return rules.target.dialect
-    if base is not None and base.dialect:
-        return base.dialect
-    stated = FORMATS[container].dialect if container else None
-    return stated or to or source.dialect
+    """The dialect of the result: the mapping's, the base's, the container's, the asked one.
+
+    Errors: OutputError where another one was asked for.
+    """
+    grounds = {
+        "the mapping": rules.target.dialect if rules is not None else None,
+        "the template": base.dialect if base is not None else None,
+        f"the container {container}": FORMATS[container].dialect if container else None,
+    }
+    ground, found = next(((g, d) for g, d in grounds.items() if d), ("", None))
+    if to and found and to != found:
+        raise OutputError(f"{to} is asked for, but {ground} says {found}; leave it out")
+    return found or to or source.dialect
 
 
 def _template(container: str, base: Checkpoint | None, source: Checkpoint) -> Source | None:
@@ -148,7 +154,8 @@ def plan_run(plan: PathLike) -> Plan:
             made[step.name], states[step.name] = planned, Derived(planned)
     draft.refuse_if_problems()
     state = states[job.output.source]
-    return carried(made.get(job.output.source) or _as_it_is(state, sources, job.output, container))
+    last = made.get(job.output.source) or _as_it_is(state, sources, job.output, container)
+    return carried(with_history(last, made.values()))
 
 
 def _container(output: Output) -> str:
@@ -176,7 +183,7 @@ def _transfer(
         return None
     source, base = states[step.source], states[given] if given else None
     rules = step.rules
-    there = step.to or _target_dialect(rules, base, target.container, None, source)
+    there = _target_dialect(rules, base, target.container, step.to, source)
     rules = rules or automatic(source, base, source.dialect, there)
     _refuse_twice(source, rules, target.path, again=False)
     template = _template(target.container, base, source) if target.container else None
@@ -193,23 +200,6 @@ def _as_it_is(
     template = _template(container, None, state)
     target = Target(output.path, container, state.dialect, template)
     return compile_plan(Job(state, rules, target, sources))
-
-
-class Derived(Checkpoint):
-    """The result of a plan that has not been run, as a checkpoint that another plan reads."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._outputs = {**plan.outputs, **{a: plan.outputs[b] for a, b in plan.ties.items()}}
-        specs = {name: expr.spec for name, expr in self._outputs.items()}
-        source = Source(
-            "a step", "", specs=specs, ties=dict(plan.ties), metadata=dict(plan.metadata)
-        )
-        super().__init__(source, plan.meanings, plan.target.dialect, "plan")
-
-    def __getitem__(self, name: str) -> Expr:
-        if name not in self._outputs:
-            raise MissingTensor(f"the step makes no tensor {shown(name)}")
-        return self._outputs[name].named(self.meaning(name).axes)
 
 
 # -- what the container can hold -------------------------------------------------------------

@@ -7,6 +7,7 @@ one line a problem and exit code 2; a bug of ours is 70; a signal is 128 + its n
 from __future__ import annotations
 
 import gc
+import io
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ COMMANDS = {
 }
 OK, DIFFERENT, BAD_INPUT, BUG = 0, 1, 2, 70
 DEBUG = "--debug"
+MOST = 50  # problems that are shown unless all are asked for
 
 
 def usage() -> str:
@@ -31,7 +33,7 @@ def usage() -> str:
     rows = [f"  {name:<9} {line}" for name, line in COMMANDS.items()]
     return "\n".join(
         [
-            "weightsurgeon: operate on the weights of neural networks, whatever framework wrote them",
+            "weightsurgeon: operates on weights of neural networks, whatever framework wrote them",
             "",
             "usage: weightsurgeon COMMAND ... [--json] [--debug]",
             "",
@@ -48,26 +50,34 @@ def main(argv: list[str] | None = None) -> NoReturn:
     gc.disable()  # the process is short and makes no cycles to speak of: a fifth of the time
     args = sys.argv[1:] if argv is None else argv
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(stream, io.TextIOWrapper):  # a closed one is None
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(_guarded(args))
 
 
 def _guarded(args: list[str]) -> int:
     try:
         code = _dispatch(args)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except SurgeryError as error:
         if DEBUG in args:
             raise
-        print(_lines(error), file=sys.stderr)
-        return BAD_INPUT
+        return _bad_input(error, args)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # no complaint at exit
+        _discard_output()
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        if DEBUG in args:
+            raise
+        _discard_output()
+        place = f"{shown(error.filename)}: " if error.filename else ""
+        print(f"weightsurgeon: {place}{error.strerror or shown(error)}", file=sys.stderr)
+        return BAD_INPUT
     except Interrupted as error:
         print(f"weightsurgeon: {error}; nothing was written", file=sys.stderr)
         return 128 + error.signal
-    except Exception as error:  # noqa: BLE001  # the last resort says that the bug is ours
+    except Exception as error:  # the last resort says that the bug is ours
         if DEBUG in args:
             raise
         what = shown(f"{type(error).__name__}: {error}")
@@ -76,12 +86,27 @@ def _guarded(args: list[str]) -> int:
     return code
 
 
-def _lines(error: SurgeryError) -> str:
-    """One line a problem; many are counted."""
-    lines = str(error).split("\n")
-    if len(lines) > 1:
-        lines.append(f"{len(lines)} problems; nothing was written")
-    return "\n".join(lines)
+def _discard_output() -> None:
+    """What stdout still holds has nowhere to go; let there be no complaint about it at exit."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _bad_input(error: SurgeryError, args: list[str]) -> int:
+    """One line a problem on stderr; with `--json` the same as data on stdout."""
+    problems = getattr(error, "problems", None) or [error]
+    lines = [str(p) for p in problems]
+    if len(lines) > MOST and "--all" not in args:
+        lines[MOST:] = [f"… and {len(lines) - MOST} more (--all)"]
+    if len(problems) > 1:
+        lines.append(f"{len(problems)} problems; nothing was written")
+    print("\n".join(lines), file=sys.stderr)
+    if "--json" in args:
+        from .shared import print_json, problem
+
+        rows = [problem(p) for p in problems]
+        print_json({"weightsurgeon_json": 1, "command": args[0], "problems": rows})
+    return BAD_INPUT
 
 
 def _dispatch(args: list[str]) -> int:

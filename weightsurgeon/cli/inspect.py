@@ -55,8 +55,12 @@ def run(args: Namespace) -> int:
 def _selected(checkpoint: Checkpoint, select: list[str], exclude: list[str]) -> list[str]:
     if not select and not exclude:
         return list(checkpoint)
+    from ..errors import shown
     from ..mapping.select import glob
 
+    for pattern in (*select, *exclude):
+        if not any(glob(pattern, name) for name in checkpoint):
+            raise UsageError(f"{shown(checkpoint.path)}: no tensor fits {shown(pattern)!r}")
     return [
         name
         for name in checkpoint
@@ -135,7 +139,7 @@ def _text(checkpoint: Checkpoint, names: list[str], apart: bool) -> Iterator[str
         ]
     )
     yield from columns(_rows(checkpoint, names, apart), right=(2, 4, 5))
-    for other, stored in source.ties.items():
+    for other, stored in ((n, source.ties[n]) for n in names if n in source.ties):
         yield f"  tied: {shown(other)} = {shown(stored)} (same bytes, counted once)"
     for remark in source.remarks:
         yield f"  remark: {shown(remark, 500)}"
@@ -145,7 +149,7 @@ def _text(checkpoint: Checkpoint, names: list[str], apart: bool) -> Iterator[str
 
 
 def _rows(checkpoint: Checkpoint, names: list[str], apart: bool) -> list[tuple[str, ...]]:
-    """Name, how many, shape, dtype, params, bytes, kind and role, axes, ground; alike ones joined."""
+    """Name, how many, shape, dtype, params, bytes, kind and role, axes, ground; alike joined."""
     from ..errors import shown
     from ..grouping import grouped
 

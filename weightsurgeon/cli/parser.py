@@ -10,11 +10,15 @@ from ..errors import SurgeryError, shown
 
 def invoke(module: Any, args: list[str]) -> int:
     """Parse the words of a command and run it; usage errors are one line."""
-    parser = Parser(prog=f"weightsurgeon {args[0]}", description=module.HELP)
+    parser = Parser(prog=f"weightsurgeon {args[0]}", description=module.HELP, allow_abbrev=False)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     module.arguments(parser)
-    code: int = module.run(parser.parse_args(args[1:]))
+    try:
+        words = parser.parse_args(args[1:])
+    except SystemExit:  # after --help
+        return 0
+    code: int = module.run(words)
     return code
 
 
@@ -57,7 +61,7 @@ def numbers(words: list[str], option: str) -> dict[str, int]:
     found = {}
     for word in words:
         name, given, value = word.partition("=")
-        if not (name and given and value.isascii() and value.isdigit()):
+        if not (name and given and value.isascii() and value.isdigit() and len(value) < 20):
             raise UsageError(f"{option} wants NAME=N, as in h=12, not {shown(word)!r}")
         found[name] = int(value)
     return found

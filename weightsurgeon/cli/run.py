@@ -7,8 +7,8 @@ from argparse import ArgumentParser, Namespace
 from .parser import planning
 from .shared import carry_out
 
-HELP = """Run the plan in a YAML file: sources, steps that each name a new state, one output. Paths in
-the plan are relative to its file."""
+HELP = """Run the plan in a YAML file: sources, steps that each name a new state, one output. Paths
+in the plan are relative to its file."""
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from ..errors import SurgeryError
     from ..plan import Plan
 
 PATIENCE = 1.0  # seconds before a progress bar is worth its line
@@ -23,6 +24,17 @@ def print_json(value: Mapping[str, Any]) -> None:
     print(json.dumps(value))
 
 
+def problem(error: SurgeryError) -> dict[str, Any]:
+    """A reason to refuse, as data; what has no id in the language is an `input`."""
+    return {
+        "id": getattr(error, "id", "input"),
+        "file": getattr(error, "file", "") or getattr(error, "path", ""),
+        "line": getattr(error, "line", 0),
+        "names": list(getattr(error, "names", ())),
+        "text": str(error),
+    }
+
+
 def carry_out(plan: Plan, command: str, args: Namespace) -> int:
     """Explain, write and report a plan, as the words ask."""
     from ..outcome import report
@@ -30,15 +42,23 @@ def carry_out(plan: Plan, command: str, args: Namespace) -> int:
 
     if args.explain and not args.json:
         print("\n".join(plan.explain()))
-    if not args.dry_run:
+    writes = bool(plan.target.path) and not args.dry_run  # an audit has no path
+    if writes:
         with progress(plan.nbytes) as advance:
             write(plan, advance)
-    result = report(plan, command, written=not args.dry_run)
+    result = report(plan, command, written=writes)
     if args.json:
         print_json(result.to_json() | ({"plan": plan.to_json()} if args.explain else {}))
     else:
         print("\n".join(result.text(args.everything)))
-    return 0
+    return 0 if plan.target.path else audited(plan)
+
+
+def audited(plan: Plan) -> int:
+    """The exit code of an audit: 1 if anything was listed that `strict` would refuse."""
+    from ..mapping.policy import STRICT
+
+    return int(any(line.id.replace("-", "_") in (*STRICT, "no_such_target") for line in plan.lines))
 
 
 @contextmanager

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from ..conventions import SEPARATOR, leaves, parts
+from ..conventions import leaves, parts
 from ..errors import MappingError, PlanError
-from ..formats.base import Checkpoint
+from ..formats.base import Checkpoint, Meaning
 from ..grouping import grouped
-from .claim import Kinds, neutral, split
-from .rules import Layer, Mapping, Move, Rule, Side
-from .tokens import parse
+from ..spec import TensorSpec
+from .claim import Kinds, split
+from .names import Capture, Pattern
+from .rules import Layer, Mapping, Move, Side
+
+_ALL = Pattern("{name}", (Capture("name", "any"),), {})
 
 
 def automatic(
@@ -16,30 +19,29 @@ def automatic(
 ) -> Mapping:
     """The mapping that `port` uses without one.
 
-    Within a dialect every name is kept. Between dialects: one rule for each layer of the source.
+    Within a dialect every name is kept. Between dialects a layer keeps its name, and its kind, as
+    either file knows it, says how its tensors are called and lie.
 
     Errors: PlanError `kind` that lists the layers of which the kind is not known, or that would
     become two layers.
     """
     if here == there:
-        same = parse("{n:path}")
-        rule: Rule = Move(file="automatic", source=same, target=same, optional=True)
-        return Mapping(Side(here), Side(there), (rule,), file="automatic")
+        return Mapping(Side(here), Side(there), (Move("automatic", 0, True, _ALL, _ALL),))
     kinds = Kinds(source), Kinds(base)
-    layers = dict.fromkeys(
-        split(name)[0] for name in source if source.meaning(name).role != "optimizer"
-    )
-    rules, unknown = [], dict[str, list[str]]()
-    for layer in layers:
-        kind = kinds[0].of(layer) or kinds[1].of(layer)
-        reason = _refused(kind, here or "", there or "")
+    unknown = dict[str, list[str]]()
+    names = (name for name in source if source.meaning(name).role != "optimizer")
+    for layer in dict.fromkeys(split(name)[0] for name in names):
+        reason = _refused(kinds[0].of(layer) or kinds[1].of(layer), here or "", there or "")
         if reason:
             unknown.setdefault(reason, []).append(layer or "(the layer itself)")
-        else:
-            rules.append(_rule(layer, kind or "", there or ""))
     if unknown:
         raise PlanError(_problems(unknown, here, there))
-    return Mapping(Side(here), Side(there), tuple(rules), file="automatic")
+    rule = Layer("automatic", 0, True, (_ALL,), (_ALL,), when=_no_optimizer)
+    return Mapping(Side(here), Side(there), (rule,))
+
+
+def _no_optimizer(name: str, spec: TensorSpec, meaning: Meaning) -> bool:
+    return meaning.role != "optimizer"
 
 
 def _refused(kind: str | None, here: str, there: str) -> str | None:
@@ -62,10 +64,3 @@ def _problems(
         labels = ", ".join(g.label for g in grouped(layers)[:8])
         found.append(MappingError("kind", f"{reason.format(labels)}: {remedy}", names=layers))
     return found
-
-
-def _rule(layer: str, kind: str, there: str) -> Layer:
-    """A rule for one layer of this very name."""
-    written = neutral(layer).replace(".", SEPARATOR.get(there, "/"))
-    source, target = (parse(n.replace("{", "{{").replace("}", "}}")) for n in (layer, written))
-    return Layer(file="automatic", sources=(source,), targets=(target,), kind=kind)

@@ -22,15 +22,18 @@ from ..layout import (
     solve,
 )
 from ..notation import atoms, expand_spatial
-from ..ops.arithmetic import cast, loses
+from ..ops.arithmetic import loses
 from ..plan import Origin
-from ..spec import Axes, TensorSpec, dtype_of
+from ..spec import Axes, TensorSpec
 from .claim import Claim, neutral, split
+from .demands import Demands
+from .names import Captures, Pattern
 from .rules import Layer, Move
 
-NEUTRAL_AXES = frozenset(
-    "in out rec unit g b dir kd kh kw d h w c mult vocab embed head dim feature expert group p".split()
+_NEUTRAL = (
+    "in out rec unit g b dir kd kh kw d h w c mult vocab embed head dim feature expert group p"
 )
+NEUTRAL_AXES = frozenset(_NEUTRAL.split())
 
 
 class Made(NamedTuple):
@@ -51,16 +54,15 @@ class Binder:
     base_names: Mapping[str, str]  # neutral name → as it stands in the base
     dialects: tuple[str | None, str | None]
     sizes: Mapping[str, int]
-    policy: Mapping[str, str]
+    demands: Demands
 
     # -- where it goes -----------------------------------------------------------------------
 
     def targets(self, claim: Claim) -> str | None:
         """The target's name, or None where the target's form of the layer has no such tensor."""
         rule, to = claim.rule, self.dialects[1]
-        separator = SEPARATOR.get(to or "", "/")
         if isinstance(rule, Move):
-            return self.spelled(rule.target.write(claim.captures, separator))
+            return self.written(rule.target, claim.captures)
         if not isinstance(rule, Layer):
             return None
         kind = self.target_kind(claim)
@@ -68,7 +70,7 @@ class Binder:
         if leaf is None or rule.roles.get(claim.role) == "drop":
             return None
         pattern = rule.targets[leaf.part if len(rule.targets) > 1 else 0]
-        layer = pattern.write(claim.captures, separator)
+        layer, separator = pattern.write(claim.captures, self._joint), SEPARATOR.get(to or "", "/")
         names = [f"{layer}{separator}{leaf_}" if layer else leaf_ for leaf_ in leaf.names]
         return next(
             (n for n in map(self.spelled, names) if self.in_base(n)), self.spelled(names[0])
@@ -78,6 +80,19 @@ class Binder:
         """The kind on the target's side: the rule's, or the same as here."""
         kind = claim.rule.target_kind if isinstance(claim.rule, Layer) else "auto"
         return claim.kind if kind == "auto" else kind
+
+    def written(self, pattern: Pattern, captures: Captures) -> str:
+        """The name that a pattern writes, as the base spells it.
+
+        Errors: NameError_ `index` or `table`.
+        """
+        return self.spelled(pattern.write(captures, self._joint))
+
+    @property
+    def _joint(self) -> str:
+        """What joins the segments of a path; within a dialect they stay as they are."""
+        here, there = self.dialects
+        return "" if here == there else SEPARATOR.get(there or "", "/")
 
     def spelled(self, name: str) -> str:
         """The name as the base writes it, if there is a base that has it."""
@@ -100,14 +115,14 @@ class Binder:
                 moved, meaning = self._by_kind(claim, x, wanted)
             else:
                 moved, meaning = self._by_layout(claim, x, wanted)
-            self._fits(claim, x, moved, name, wanted)
-            moved = self._in_dtype(claim, moved, name, wanted)
+            self.demands.check(claim.name, moved, wanted)
+            moved = self.demands.in_dtype(moved, wanted, getattr(claim.rule, "cast", None))
         except SpecError as error:
             text = f"{shown(claim.name)} → {shown(name)}: {error}"
             raise self.refused(claim, error.id, text) from error
         layer, _ = split(name)
         meaning = replace(meaning, layer=layer)
-        class_ = "exact" if moved.spec.dtype == x.spec.dtype else "lossy"
+        class_ = "lossy" if loses(x.spec.dtype, moved.spec.dtype) else "exact"
         return Made(name, moved, meaning, Origin(claim.rule.place, (claim.name,), class_))
 
     def wanted(self, name: str) -> TensorSpec | None:
@@ -161,7 +176,8 @@ class Binder:
             return
         here, there = self.dialects
         if len(x.spec.shape) >= 2 and here != there:
-            text = f"{x.spec} goes from {here} to {there} and may lie otherwise there"
+            ways = " to ".join(d or "an unknown dialect" for d in self.dialects)
+            text = f"{x.spec} goes from {ways} and may lie otherwise there"
             raise SpecError(f"{text}; give the rule a layout or a kind", "axes")
 
     def _by_kind(self, claim: Claim, x: Expr, wanted: TensorSpec | None) -> tuple[Expr, Meaning]:
@@ -180,20 +196,26 @@ class Binder:
         have, want = joined(have, want), joined(want, have)
         have = refined(have, x.spec.axes)  # what the file states of itself wins
         want = refined(want, wanted.axes) if wanted is not None else want
-        known = {**sizes_of(claim.kind, options), **self.sizes, **getattr(rule, "sizes", {})}
+        known = {**self.sizes, **self._told(claim, options), **getattr(rule, "sizes", {})}
         known = {n: s for n, s in known.items() if n in _names(have)}
         check_axes(meet(have, x.spec), meet(want, wanted) if wanted is not None else {})
-        sizes = self._solved(x, have, want, wanted, known)
-        moved = relayout(x, have, want, sizes)
+        if have == want:  # nothing moves: no size is asked for
+            moved = x.named(want)
+        else:
+            moved = relayout(x, have, want, self._solved(x, have, want, wanted, known))
         meaning = Meaning(claim.role, kind, want, "", options, "file")
         return moved, meaning
 
+    def _told(self, claim: Claim, options: Mapping[str, object]) -> dict[str, int]:
+        """Sizes that the options tell; the first half of a separable one is a depthwise one."""
+        kind = "depthwise" if claim.role == "depthwise_kernel" else claim.kind
+        return sizes_of(kind, options)
+
     def _no_row(self, claim: Claim, kind: str, x: Expr, here: bool) -> str:
         side, dialect = (claim.kind, self.dialects[0]) if here else (kind, self.dialects[1])
-        text = f"no row says how the {claim.role} of a {side} lies in {dialect or 'an unknown dialect'}"
-        return (
-            f"{text} at rank {len(x.spec.shape)}; give a template, or from/to rules with a layout"
-        )
+        rank = len(x.spec.shape)
+        text = f"no row says how the {claim.role} of a {side} lies in {dialect} at rank {rank}"
+        return f"{text}; give a template, or from/to rules with a layout"
 
     def _options(self, claim: Claim, wanted: TensorSpec | None) -> dict[str, object]:
         """Options of the layer from the rule, else from the file here, else from the base."""
@@ -205,45 +227,6 @@ class Binder:
 
     def _meaning(self, meaning: Meaning, axes: Axes | None, claim: Claim) -> Meaning:
         return replace(meaning, axes=axes, ground=meaning.ground or "mapping")
-
-    # -- what the base demands ---------------------------------------------------------------
-
-    def _fits(
-        self, claim: Claim, x: Expr, moved: Expr, name: str, wanted: TensorSpec | None
-    ) -> None:
-        if wanted is None:
-            return
-        if moved.spec.shape != wanted.shape:
-            fits = self._that_fits(claim, wanted)
-            text = f"{moved.spec} does not fit {wanted}; reshape is never implied"
-            raise SpecError(f"{text}{f'; {shown(fits)} fits' if fits else ''}")
-        if moved.spec.axes and wanted.axes and moved.spec.axes != wanted.axes:
-            check_axes(meet(moved.spec.axes, moved.spec), meet(moved.spec.axes, wanted))
-
-    def _that_fits(self, claim: Claim, wanted: TensorSpec) -> str | None:
-        """Another source tensor that has as many elements, for the error's last words."""
-        role = self.source.meaning(claim.name).role
-        return next(
-            (
-                n
-                for n, spec in self.source.source.specs.items()
-                if sorted(spec.shape) == sorted(wanted.shape)
-                and self.source.meaning(n).role == role
-            ),
-            None,
-        )
-
-    def _in_dtype(self, claim: Claim, moved: Expr, name: str, wanted: TensorSpec | None) -> Expr:
-        asked = getattr(claim.rule, "cast", None)
-        dtype = dtype_of(asked) if asked else wanted.dtype if wanted else moved.spec.dtype
-        if dtype == moved.spec.dtype:
-            return moved
-        lossy = loses(moved.spec.dtype, dtype)
-        if lossy and not asked and self.policy["lossy_cast"] == "error":
-            text = f"{moved.spec.dtype} would lose digits as {dtype}"
-            raise SpecError(f"{text}; say cast: {dtype}, or --policy lossy_cast=list", "lossy-cast")
-        overflow = "error" if self.policy["nonfinite"] == "error" else "inf"
-        return cast(moved, dtype, overflow)
 
 
 def _names(axes: Axes) -> set[str]:

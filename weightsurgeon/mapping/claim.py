@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from ..conventions import leaves
 from ..errors import MappingError, shown
-from ..formats.base import Checkpoint
+from ..formats.base import Checkpoint, Meaning
+from ..spec import TensorSpec
 from .names import Captures, NameError_
 from .rules import Drop, Layer, Move, Rule
 
@@ -23,6 +25,13 @@ class Claim(NamedTuple):
     kind: str = ""
 
 
+class Misfit(NamedTuple):
+    """A rule that fits a name in a way that must be refused."""
+
+    rule: Rule
+    problem: MappingError
+
+
 @dataclass
 class Names:
     """A checkpoint's names as a mapping sees them: an optional prefix taken off, once a file."""
@@ -30,11 +39,21 @@ class Names:
     checkpoint: Checkpoint
     logical: dict[str, str] = field(default_factory=dict)  # as the mapping sees it → as it stands
     prefix: str = ""
+    clashes: list[tuple[str, str]] = field(default_factory=list)  # names that would be one
 
-    @property
+    @cached_property
     def neutral(self) -> dict[str, str]:
         """The names without regard to separators → as they stand."""
         return {neutral(name): real for name, real in self.logical.items()}
+
+    @cached_property
+    def seen(self) -> dict[str, str]:
+        """As a name stands → as the mapping sees it."""
+        return {real: name for name, real in self.logical.items()}
+
+    def find(self, name: str) -> str | None:
+        """As the tensor that a mapping calls by this name stands in the file, if it is there."""
+        return self.logical.get(name) or self.neutral.get(neutral(name))
 
 
 def neutral(name: str) -> str:
@@ -42,18 +61,19 @@ def neutral(name: str) -> str:
     return name.replace("/", ".")
 
 
-def names_of(checkpoint: Checkpoint, prefixes: tuple[str, ...], file: str) -> Names:
+def names_of(checkpoint: Checkpoint, prefixes: tuple[str, ...]) -> Names:
     """Take the first optional prefix that any name has off those that have it.
 
-    Errors: MappingError `prefix` where two names become one.
+    Where two names become one, the second keeps its prefix and both are among the clashes.
     """
     prefix = next((p for p in prefixes if any(_starts(n, p) for n in checkpoint)), "")
     found = Names(checkpoint, prefix=prefix)
+    whole = set(checkpoint) if prefix else set()
     for name in checkpoint:
         logical = name[len(prefix) :] if prefix and _starts(name, prefix) else name
-        if logical in found.logical:
-            text = f"without {prefix!r}, {shown(name)} and {shown(found.logical[logical])} are one"
-            raise MappingError("prefix", text, file)
+        if logical != name and logical in whole:
+            found.clashes.append((name, logical))
+            logical = name
         found.logical[logical] = name
     return found
 
@@ -74,68 +94,70 @@ class Kinds:
         return self.by_layer.get(neutral(layer))
 
 
-def claim(
-    source: Names,
-    rules: tuple[Rule, ...],
-    dialect: str,
-    base: Checkpoint | None,
-) -> Iterator[Claim | MappingError | str]:
-    """For each source name, in file order: its claim, what is wrong, or the name nobody takes."""
-    kinds = Kinds(source.checkpoint), Kinds(base)
-    for logical, name in source.logical.items():
-        try:
-            found = _first(logical, name, source.checkpoint, rules, dialect, kinds)
-        except NameError_ as error:
-            yield MappingError(error.id, str(error), names=(name,))
-            continue
-        yield found or name
+class Claimer:
+    """Decides which rule takes a source tensor."""
 
+    def __init__(
+        self, source: Names, rules: tuple[Rule, ...], dialect: str, base: Checkpoint | None
+    ) -> None:
+        self.source, self.rules, self.dialect = source, rules, dialect
+        self.here, self.there = Kinds(source.checkpoint), Kinds(base)
 
-def _first(
-    logical: str,
-    name: str,
-    checkpoint: Checkpoint,
-    rules: tuple[Rule, ...],
-    dialect: str,
-    kinds: tuple[Kinds, Kinds],
-) -> Claim | None:
-    spec, meaning = checkpoint.source.specs[name], checkpoint.meaning(name)
-    for rule in rules:
-        found = None
-        if isinstance(rule, Drop):
-            found = Claim(rule, name, {}) if rule.select(logical, spec, meaning) else None
-        elif isinstance(rule, Move):
+    def claims(self) -> Iterator[Claim | Misfit | str]:
+        """For each source name, in file order: its claim, what is wrong, or the name itself."""
+        for logical, name in self.source.logical.items():
+            yield self._first(logical, name)
+
+    def _first(self, logical: str, name: str) -> Claim | Misfit | str:
+        for rule in self.rules:
+            try:
+                found = self.takes(rule, logical, name)
+            except NameError_ as error:
+                return Misfit(rule, rule.refused(error.id, str(error), name))
+            if found is not None:
+                return found
+        return name
+
+    def takes(self, rule: Rule, logical: str, name: str) -> Claim | None:
+        """The claim of a rule on a name, if it fits.
+
+        Errors: NameError_ `ambiguous`, or `kind` where the rule asks the files and none knows.
+        """
+        test = rule.select if isinstance(rule, Drop) else getattr(rule, "when", None)
+        if test is not None and not test(logical, *self._facts(name)):
+            return None
+        if isinstance(rule, Move):
             captures = rule.source.match(logical)
-            found = None if captures is None else Claim(rule, name, captures)
-        elif isinstance(rule, Layer):
-            found = _of_layer(rule, logical, name, dialect, kinds)
-        when = getattr(rule, "when", None)
-        if found is not None and (when is None or when(name, spec, meaning)):
-            return found
-    return None
+            return None if captures is None else Claim(rule, name, captures)
+        if isinstance(rule, Layer):
+            return self._of_layer(rule, logical, name)
+        return Claim(rule, name, {}) if isinstance(rule, Drop) else None
 
+    def _facts(self, name: str) -> tuple[TensorSpec, Meaning]:
+        checkpoint = self.source.checkpoint
+        return checkpoint.source.specs[name], checkpoint.meaning(name)
 
-def _of_layer(
-    rule: Layer, logical: str, name: str, dialect: str, kinds: tuple[Kinds, Kinds]
-) -> Claim | None:
-    """The claim of a layer rule: the name is a layer that fits, a separator, and a known leaf."""
-    layer, leaf = split(logical)
-    for part, pattern in enumerate(rule.sources):
-        captures = {} if pattern.text == layer == "" else pattern.match(layer)
-        if captures is None:
-            continue
-        kind = rule.kind if rule.kind != "auto" else _told(rule, layer, captures, kinds)
-        for role, row in leaves(kind, dialect).items() if kind else ():
-            if leaf in row.names and (len(rule.sources) == 1 or row.part == part):
-                return Claim(rule, name, captures, role, kind or "")
-    return None
+    def _of_layer(self, rule: Layer, logical: str, name: str) -> Claim | None:
+        """The claim of a layer rule: the name is a layer that fits, a separator, a known leaf."""
+        layer, leaf = split(logical)
+        for part, pattern in enumerate(rule.sources):
+            captures = {} if pattern.text == layer == "" else pattern.match(layer)
+            if captures is None:
+                continue
+            kind = rule.kind if rule.kind != "auto" else self._told(rule, layer, captures)
+            for role, row in leaves(kind, self.dialect).items():
+                if leaf in row.names and (len(rule.sources) == 1 or row.part == part):
+                    return Claim(rule, name, captures, role, kind)
+        return None
 
-
-def _told(
-    rule: Layer, layer: str, captures: Mapping[str, str | int], kinds: tuple[Kinds, Kinds]
-) -> str | None:
-    here, there = kinds
-    return here.of(layer) or there.of(rule.targets[0].write(captures, "."))
+    def _told(self, rule: Layer, layer: str, captures: Mapping[str, str | int]) -> str:
+        """The kind that either file knows."""
+        there_ = rule.targets[0].write(captures, ".")
+        kinds = {self.here.of(layer), self.there.of(there_)} - {None}
+        if len(kinds) == 1:
+            return str(kinds.pop())
+        what = "disagree: " + ", ".join(sorted(map(str, kinds))) if kinds else "do not tell it"
+        raise NameError_("kind", f"kind auto: of {shown(layer)} the files {what}; write the kind")
 
 
 def split(name: str) -> tuple[str, str]:

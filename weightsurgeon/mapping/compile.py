@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from ..conventions import NEUTRAL
+from ..conventions import NEUTRAL, group_of
 from ..errors import MappingError, shown
+from ..neutral import mappings_of
 from ..ops.arithmetic import full
-from ..plan import Plan
+from ..plan import Line, Plan
 from ..simplify import simplify
-from .claim import Claim, claim, neutral
-from .extras import make_counters, make_inits, make_ties
-from .leftovers import complete_base, judge_rules, judge_sources
+from .bind import Made
+from .claim import Claim, Misfit
+from .extras import make_inits, make_ties
+from .leftovers import complete_base, judge_rules, judge_sizes, judge_sources
 from .names import NameError_
+from .roles import complete_layers
 from .rules import Drop, Layer
 from .state import Job, State
 
@@ -28,9 +31,10 @@ def compile_plan(job: Job) -> Plan:
     unclaimed = _claim(state)
     for found in state.claims.values():
         _make(state, found)
-    make_counters(state)
+    complete_layers(state)
     make_inits(state)
     ties = make_ties(state)
+    judge_sizes(state)
     judge_sources(state, unclaimed)
     judge_rules(state)
     complete_base(state, ties)
@@ -40,33 +44,55 @@ def compile_plan(job: Job) -> Plan:
 
 def _plan(state: State, ties: Mapping[str, str]) -> Plan:
     job, names = state.job, _order(state)
+    used = [job.rules.hash] if job.rules.hash else mappings_of(job.source.source)
     return Plan(
         outputs={n: simplify(state.made[n].expr) for n in names},
         sources=job.sources,
-        target=job.target,
+        target=job.target._replace(path="") if state.audit else job.target,
         ties=ties,
         meanings={n: state.made[n].meaning for n in names},
         origins={n: state.made[n].origin for n in names},
         checks=tuple(state.checks),
-        lines=tuple(state.draft.lines),
+        lines=tuple(_merged(state.draft.lines)),
         notes=job.rules.notes,
         metadata=dict(job.source.source.metadata),
-        mappings=(job.rules.hash,) if job.rules.hash else (),
+        mappings=tuple(used),
     )
+
+
+def _merged(lines: Iterable[Line]) -> Iterator[Line]:
+    """Lines that say the same of many names, as one."""
+    names = dict[tuple[str, str], list[str]]()
+    for line in lines:
+        names.setdefault((line.id, line.text), []).extend(line.names)
+    return (Line(id, text, tuple(found)) for (id, text), found in names.items())
 
 
 def _claim(state: State) -> list[str]:
     """Claim every source tensor; the names that no rule takes."""
-    unclaimed = []
-    here = state.dialects[0] or ""
-    for found in claim(state.source, state.rules, here, state.job.base):
-        if isinstance(found, Claim):
-            state.claims[found.name] = found
-        elif isinstance(found, MappingError):
-            state.draft.problem(MappingError(found.id, found.text, state.job.rules.file))
+    unclaimed, cells = [], dict[tuple[object, ...], str]()
+    for found in state.claimer.claims():
+        if isinstance(found, Misfit):
+            state.draft.problem(found.problem)
+            state.spoken_for.add(id(found.rule))
+        elif isinstance(found, Claim):
+            if not _is_second(state, found, cells):
+                state.claims[found.name] = found
         else:
             unclaimed.append(found)
     return unclaimed
+
+
+def _is_second(state: State, found: Claim, cells: dict[tuple[object, ...], str]) -> bool:
+    """Two tensors that a rule cannot tell apart: `a/b` and `a.b`, two aliases of a leaf."""
+    if isinstance(found.rule, Drop):
+        return False
+    cell = (id(found.rule), found.role, *sorted(found.captures.items()))
+    other = cells.setdefault(cell, found.name)
+    if other != found.name:
+        text = f"{shown(other)} and {shown(found.name)} are the same to this rule"
+        state.draft.problem(found.rule.refused("ambiguous", text, other, found.name))
+    return other != found.name
 
 
 def _make(state: State, found: Claim) -> None:
@@ -83,21 +109,37 @@ def _make(state: State, found: Claim) -> None:
     if name is None:
         _left_behind(state, found)
         return
-    if state.excluded(name):
+    if state.excluded(name, state.job.source[found.name].spec):
         state.draft.line("exclude", "left out of the target", (name,))
         return
     try:
-        state.add(state.binder.bind(found, name), rule)
+        made = state.binder.bind(found, name)
     except MappingError as error:
-        state.refuse(error)
+        state.refuse(error, name)
+        return
+    state.add(made, rule)
+    if made.origin.class_ == "lossy" and not getattr(rule, "cast", None):
+        _list_loss(state, found, made)
+
+
+def _list_loss(state: State, found: Claim, made: Made) -> None:
+    if state.policy["lossy_cast"] != "ignore":
+        text = f"{state.job.source[found.name].spec.dtype} rounded to {made.expr.spec.dtype}"
+        state.draft.line("lossy-cast", text, (made.name,))
 
 
 def _left_behind(state: State, found: Claim) -> None:
     """A role that the target's form lacks, or that the rule drops: it must be neutral."""
     rule = found.rule
-    if not isinstance(rule, Layer) or rule.roles.get(found.role) != "drop":
+    if group_of(found.role) == "counter":
         state.draft.line("dropped", f"{found.role}: has no place in the target", (found.name,))
         return
+    if not isinstance(rule, Layer) or rule.roles.get(found.role) != "drop":
+        what = f"a {state.binder.target_kind(found)} of the target has no {found.role}"
+        text = f"{shown(found.name)}: {what}; say roles: {{{found.role}: drop}} if it is neutral"
+        state.draft.problem(rule.refused("role", text, found.name))
+        return
+    state.draft.line("dropped", f"{found.role}: by {rule.place}", (found.name,))
     x = state.job.source[found.name]
     neutral_ = full(x.spec.shape, x.spec.dtype, NEUTRAL.get(found.role, 0), x.spec.axes)
     text = f"{shown(found.name)} is dropped, but is not {NEUTRAL.get(found.role, 0)} everywhere"
@@ -105,11 +147,10 @@ def _left_behind(state: State, found: Claim) -> None:
 
 
 def _check_drop(state: State, rule: Drop, name: str) -> None:
+    state.draft.line("dropped", f"by {rule.place}", (name,))
     if rule.equal_to is None:
         return
-    other = state.source.logical.get(rule.equal_to) or state.source.neutral.get(
-        neutral(rule.equal_to)
-    )
+    other = state.source.find(rule.equal_to)
     if other is None:
         text = f"equal_to: the source has no tensor {shown(rule.equal_to)}"
         state.draft.problem(rule.refused("unequal", text, name))

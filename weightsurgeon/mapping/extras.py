@@ -1,92 +1,99 @@
-"""What no source tensor makes: counters and filled roles, inits, ties."""
+"""What no rule moves: inits, and other names of what was moved."""
 
 from __future__ import annotations
 
-from ..conventions import NEUTRAL, leaves
+from math import isfinite
+
 from ..errors import shown
-from ..formats.base import UNKNOWN, Meaning
+from ..expr import Expr
+from ..formats.base import UNKNOWN
 from ..ops.arithmetic import full
 from ..plan import Origin
+from ..spec import DType, TensorSpec, dtype_of
 from .bind import Made
-from .claim import Claim, split
-from .rules import Init, Layer, Tie
+from .names import NameError_
+from .rules import Init, Tie
 from .state import State
 
 
-def make_counters(state: State) -> None:
-    """`num_batches_tracked` of a batch norm: made for torch unless the base lacks it; and
-    roles that a rule fills."""
-    for found in list(state.claims.values()):
-        if not isinstance(found.rule, Layer) or not found.kind:
-            continue
-        to, kind = state.dialects[1] or "", state.binder.target_kind(found)
-        fill = [r for r, how in found.rule.roles.items() if how == "fill"]
-        if found.role == "mean" and "num_batches_tracked" in leaves(kind, to):
-            _fill(state, found, "num_batches_tracked", "int64", ())
-        for role in fill if found.role == _first_role(found) else ():
-            spec = state.job.source[found.name].spec
-            _fill(state, found, role, spec.dtype.name, (spec.shape[-1],))
-
-
-def _fill(state: State, found: Claim, role: str, dtype: str, shape: tuple[int, ...]) -> None:
-    name = state.binder.targets(found._replace(role=role))
-    if name is None or name in state.made:
-        return
-    if state.job.base is not None:
-        wanted = state.binder.wanted(name)
-        if wanted is None:
-            return
-        dtype, shape = wanted.dtype.name, wanted.shape
-    layer, _ = split(name)
-    meaning = Meaning(role, state.binder.target_kind(found), None, layer, {}, "mapping")
-    origin = Origin(found.rule.place, (), "exact", "made")
-    state.made[name] = Made(name, full(shape, dtype, NEUTRAL.get(role, 0)), meaning, origin)
-    state.draft.line("made", f"{role}: made as {NEUTRAL.get(role, 0)}", (name,))
-
-
-def _first_role(found: Claim) -> str:
-    """The role of a layer at which its filled roles are made: the first that is not filled."""
-    rule = found.rule
-    filled = rule.roles if isinstance(rule, Layer) else {}
-    return next((r for r in leaves(found.kind, "keras") if r not in filled), found.role)
-
-
 def make_inits(state: State) -> None:
+    """New tensors, and values for tensors of the base that no rule made."""
     for rule in state.rules:
-        if not isinstance(rule, Init):
-            continue
-        if rule.shape is not None:
-            expr = full(rule.shape, rule.dtype or "float32", rule.value)
-            origin = Origin(rule.place, (), "none", "made")
-            state.add(Made(rule.name, expr, UNKNOWN, origin), rule)
-        else:
+        if isinstance(rule, Init) and rule.shape is not None:
+            _init_new(state, rule, rule.shape)
+        elif isinstance(rule, Init):
             _init_base(state, rule)
+
+
+def _init_new(state: State, rule: Init, shape: tuple[int, ...]) -> None:
+    name = state.binder.spelled(rule.name)
+    wanted = state.binder.wanted(name)
+    dtype = dtype_of(rule.dtype or (wanted.dtype if wanted else "float32"))
+    if wanted is not None and (wanted.dtype, wanted.shape) != (dtype, shape):
+        text = f"{shown(name)} {TensorSpec(dtype, shape)} does not fit {wanted}"
+        state.draft.problem(rule.refused("shape", text, name))
+        state.refused.add(name)
+    elif (expr := _filled(state, rule, name, TensorSpec(dtype, shape))) is not None:
+        meaning = UNKNOWN if state.job.base is None else state.job.base.meaning(name)
+        state.add(Made(name, expr, meaning, Origin(rule.place, (), "none", "made")), rule)
 
 
 def _init_base(state: State, rule: Init) -> None:
     base, hit = state.job.base, False
-    if base is None:
-        text = f"{rule.name}: without `shape` this selects tensors of a base; give --into"
+    if base is None or (rule.value == "base" and not state.job.keep):
+        what = "selects tensors of a base" if base is None else "takes values of a base"
+        text = f"init {rule.name} {what}; give --into"
         state.draft.problem(rule.refused("schema", text))
         return
     for name in base:
-        if name in state.made or not rule.select(name, base[name].spec, base.meaning(name)):  # type: ignore[misc]
+        spec = base[name].spec
+        if name in state.made or not rule.select(name, spec, base.meaning(name)):  # type: ignore[misc]
             continue
-        hit, spec = True, base[name].spec
-        expr = base[name] if rule.value == "base" else full(spec.shape, spec.dtype, rule.value)
-        origin = Origin(rule.place, (), "none", "kept" if rule.value == "base" else "made")
-        state.made[name] = Made(name, expr, base.meaning(name), origin)
+        hit, kept = True, rule.value == "base"
+        expr = base[name] if kept else _filled(state, rule, name, spec)
+        if expr is not None:
+            origin = Origin(rule.place, (), "none", "kept" if kept else "made")
+            state.made[name] = Made(name, expr, base.meaning(name), origin)
     if not hit and not rule.optional:
-        state.draft.problem(rule.refused("dead-rule", f"init {rule.name} selects nothing"))
+        state.dead(rule, f"init {rule.name} selects nothing that is not made already")
+
+
+def _filled(state: State, rule: Init, name: str, spec: TensorSpec) -> Expr | None:
+    """The one value everywhere, unless the dtype has no such value."""
+    if not holds(spec.dtype, rule.value):
+        text = f"{shown(name)}: {spec.dtype} has no value {rule.value}"
+        state.draft.problem(rule.refused("lossy-cast", text, name))
+        state.refused.add(name)
+        return None
+    return full(spec.shape, spec.dtype, rule.value, spec.axes)
+
+
+def holds(dtype: DType, value: float) -> bool:
+    """Whether a dtype has a place for a value; floats round, but not to infinity.
+
+    >>> holds(dtype_of("uint8"), 256), holds(dtype_of("int64"), 0.5), holds(dtype_of("float16"), 1)
+    (False, False, True)
+    """
+    if dtype.bits < 8:
+        return False
+    if dtype.kind in ("float", "complex"):
+        import numpy as np
+
+        with np.errstate(over="ignore"):
+            made = np.asarray(float(value), "float64").astype(dtype.numpy())
+        return bool(np.isfinite(made.astype("complex128")))
+    bits = 1 if dtype.kind == "bool" else dtype.bits - (dtype.kind == "int")
+    lowest = -(2**bits) if dtype.kind == "int" else 0
+    return isfinite(value) and value == int(value) and lowest <= value < 2**bits
 
 
 def make_ties(state: State) -> dict[str, str]:
     """Other names of outputs: by rules, and where the source's ties live on."""
-    ties: dict[str, str] = {}
+    ties = dict[str, str]()
     for rule in state.rules:
         if isinstance(rule, Tie):
             _tie(state, rule, ties)
-    first: dict[str, Made] = {}
+    first = dict[str, Made]()
     for name, made in list(state.made.items()):
         stored = state.job.source.ties.get(made.origin.names[0]) if made.origin.names else None
         twin = first.get(stored or "")
@@ -101,13 +108,29 @@ def make_ties(state: State) -> dict[str, str]:
 def _tie(state: State, rule: Tie, ties: dict[str, str]) -> None:
     hit = False
     for name in list(state.made):
-        captures = rule.with_.match(name)
-        if captures is None:
+        try:
+            captures = rule.with_.match(state.as_mapped(name))
+            other = None if captures is None else state.binder.written(rule.target, captures)
+        except NameError_ as error:
+            state.draft.problem(rule.refused(error.id, str(error), name))
             continue
-        hit, other = True, state.binder.spelled(rule.target.write(captures, "."))
-        if other in state.made or other in ties:
-            text = f"{shown(other)} is made by another rule as well"
-            state.draft.problem(rule.refused("collision", text, other))
-        ties[other] = name
+        if other is not None:
+            hit = True
+            _tie_one(state, rule, other, name)
+            ties[other] = name
     if not hit and not rule.optional:
         state.draft.problem(rule.refused("tie", f"no rule makes {rule.with_.text!r}"))
+
+
+def _tie_one(state: State, rule: Tie, other: str, name: str) -> None:
+    """Refuse another name that is taken, or that the base has in another shape or not at all."""
+    wanted, spec = state.binder.wanted(other), state.made[name].expr.spec
+    if other in state.made:
+        text = f"{shown(other)} is made by {state.made[other].origin.rule or 'another rule'} too"
+        state.draft.problem(rule.refused("collision", text, other))
+    elif state.job.base is not None and wanted is None:
+        text = f"{shown(other)} is tied, but the target has no such tensor"
+        state.draft.problem(rule.refused("no-such-target", text, other))
+    elif wanted is not None and wanted[:2] != spec[:2]:
+        text = f"{shown(other)} is {wanted} in the target, {shown(name)} is {spec}"
+        state.draft.problem(rule.refused("shape", text, other))

@@ -3,14 +3,19 @@ targets that nothing makes."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 
 from ..errors import MappingError, shown
 from ..grouping import grouped
 from ..plan import Origin
 from .bind import Made
-from .claim import Claim, claim, names_of, split
+from .claim import split
+from .names import NameError_
 from .rules import Drop, Layer, Move, Rule
+from .sizes import stray
 from .state import State
 
 
@@ -33,7 +38,7 @@ def _leftover(state: State, id: str, names: list[str], text: str) -> None:
     for group in grouped(names) if action != "ignore" else ():
         spec = _spec(state, group.names[0])
         line = f"{group.label} {spec}: {text}"
-        if action == "error":
+        if action in ("error", "keep"):  # a template has no values to keep
             file = state.job.rules.file
             state.draft.problem(MappingError(id.replace("_", "-"), line, file, 0, group.names))
         else:
@@ -45,34 +50,61 @@ def _spec(state: State, name: str) -> object:
     return here or (state.job.base.source.specs.get(name) if state.job.base else "")
 
 
+def judge_sizes(state: State) -> None:
+    """Sizes that were given for this run and that no layout asks for."""
+    for _, text in stray(state.job.sizes, state.rules):
+        state.draft.problem(MappingError("size", text, state.job.rules.file))
+
+
 def judge_rules(state: State) -> None:
-    alive = {id(found.rule) for found in state.claims.values()}
+    """Rules that took nothing, and rules that made what the target lacks."""
+    alive = {id(found.rule) for found in state.claims.values()} | state.spoken_for
     for rule in state.rules:
-        dead = id(rule) not in alive and isinstance(rule, Move | Layer | Drop)
-        if not dead or rule.optional or state.policy["dead_rule"] == "ignore":
+        if id(rule) in alive or rule.optional or not isinstance(rule, Move | Layer | Drop):
             continue
-        problem = rule.refused("dead-rule", _why_dead(state, rule))
-        if state.policy["dead_rule"] == "error":
-            state.draft.problem(problem)
-        else:
-            state.draft.line("dead-rule", str(problem))
+        state.dead(rule, _why_dead(state, rule))
+    for rule, names in state.homeless.values():
+        _no_such_target(state, rule, names)
+
+
+def _no_such_target(state: State, rule: Rule, names: list[str]) -> None:
+    for group in grouped(names):
+        near = get_close_matches(group.names[0], _distinct(state.job.base or ()), 1)
+        hint = f"; did you mean {shown(near[0])}?" if near else ""
+        text = f"{group.label} is made, but the target has no such tensor{hint}"
+        if state.policy["unmatched_source"] == "error":
+            state.draft.problem(rule.refused("no-such-target", text, *group.names))
+        elif state.policy["unmatched_source"] == "list":
+            state.draft.line("no-such-target", text, group.names)
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """Names that differ in more than numbers: the nearest of 50,000 is not worth a minute."""
+    return list({re.sub(r"[0-9]+", "0", name): name for name in names}.values())
 
 
 def _why_dead(state: State, rule: Rule) -> str:
     """Who took what the rule would have matched, or the nearest names."""
-    if isinstance(rule, Drop):
-        return f"drop {rule.text} selects nothing"
-    text = rule.source.text if isinstance(rule, Move) else rule.sources[0].text  # type: ignore[attr-defined]
+    text = _text_of(rule)
     for found in state.claims.values():
-        alone = names_of(state.job.source, state.job.rules.source.optional_prefix, "")
-        alone.logical = {k: v for k, v in alone.logical.items() if v == found.name}
-        if isinstance(next(claim(alone, (rule,), state.dialects[0] or "", state.job.base)), Claim):
-            return f"{text!r} matches only what {found.rule.place} took, as {shown(found.name)}"
-    names = list(state.source.logical)
-    layers = names if isinstance(rule, Move) else list(dict.fromkeys(split(n)[0] for n in names))
-    near = get_close_matches(text, layers, 3, 0.4)
+        with suppress(NameError_):
+            if state.claimer.takes(rule, state.source.seen[found.name], found.name):
+                return f"{text} matches only what {found.rule.place} took, as {shown(found.name)}"
+    if isinstance(rule, Drop):
+        return f"{text} selects no tensor of the source"
+    names = _distinct(state.source.logical)
+    if isinstance(rule, Layer):
+        names = list(dict.fromkeys(split(name)[0] for name in names))
+    near = get_close_matches(text, names, 3, 0.4)
     hint = f"; nearest: {', '.join(map(shown, near))}" if near else ""
-    return f"{text!r} matches no tensor of the source{hint}"
+    return f"{text} matches no tensor of the source{hint}"
+
+
+def _text_of(rule: Rule) -> str:
+    if isinstance(rule, Drop):
+        return f"drop {rule.text}"
+    pattern = rule.sources[0] if isinstance(rule, Layer) else rule.source  # type: ignore[attr-defined]
+    return repr(pattern.text)
 
 
 def complete_base(state: State, ties: dict[str, str]) -> list[str]:
@@ -91,7 +123,9 @@ def complete_base(state: State, ties: dict[str, str]) -> list[str]:
             kept.append(name)
             origin = Origin("", (name,), "exact", "kept")
             state.made[name] = Made(name, base[name], base.meaning(name), origin)
-        elif base.meaning(name).role != "optimizer" and not state.excluded(name):
+        elif name in state.refused:
+            continue  # told already
+        elif base.meaning(name).role != "optimizer" and not state.excluded(name, base[name].spec):
             missing.append(name)
     _leftover(state, "unmatched_target", missing, "no rule makes it")
     if kept:

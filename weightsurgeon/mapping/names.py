@@ -18,7 +18,8 @@ Tables = Mapping[str, Mapping[str, str]]
 Captures = dict[str, str | int]
 
 _SEPARATORS = "./"
-LONG = 2000  # a longer name is only read by patterns with one open capture: no slow matching
+STEPS = 10**7  # what reading one name may take; only hostile names need more
+DIGITS = 18  # of a number in a name: it is an index, not a text
 
 
 class NameError_(ValueError):
@@ -33,8 +34,9 @@ class NameError_(ValueError):
 class Capture:
     """One `{…}` of a pattern.
 
-    kind: text, path, words, table, int, nth, or 0N (digits) · `words` in written order ·
-    `table` names one of the file's · a number is `scale`·x + `shift`
+    kind: text, path, words, table, int, nth, 0N (digits), or any (whatever the name, for rules
+    that nobody wrote) · `words` in written order · `table` names one of the file's ·
+    a number is `scale`·x + `shift`
     """
 
     name: str
@@ -48,6 +50,11 @@ class Capture:
     def is_number(self) -> bool:
         """Whether it reads and writes a number."""
         return self.kind in ("int", "nth") or self.kind.startswith("0")
+
+    @property
+    def is_words(self) -> bool:
+        """Whether it reads one of a few words, which end where they end."""
+        return self.kind in ("words", "table")
 
 
 Part = str | Capture
@@ -70,14 +77,32 @@ class Pattern:
 
         Errors: NameError_ `ambiguous` where the name fits in two ways.
         """
-        if len(name) > LONG and sum(c.kind in ("text", "path") for c in self.captures()) > 1:
-            return None
+        self._refuse_slow(name)
         found = self._greedy.fullmatch(name)
         if found is None:
             return None
         if found.groups() != self._lazy.fullmatch(name).groups():  # type: ignore[union-attr]
             raise NameError_("ambiguous", f"{shown(name)} fits {self.text!r} in two ways")
         return self._values(found.groups())
+
+    def _refuse_slow(self, name: str) -> None:
+        """Captures that share a segment are tried against each other: bound how often."""
+        stretch = max(map(len, re.split(r"[./]", name))) ** self._crowd
+        if stretch * (len(name) if self._path else 1) > STEPS:
+            raise NameError_("ambiguous", f"{shown(name)} is too long to be read by {self.text!r}")
+
+    @cached_property
+    def _crowd(self) -> int:
+        """How many open captures stand in one segment at most, one of them free of charge."""
+        texts = "".join(
+            p if isinstance(p, str) else "\0" if p.kind == "text" else "" for p in self.parts
+        )
+        count = max(segment.count("\0") for segment in re.split(r"[./]", texts))
+        return count if count > 1 or self._path else 0
+
+    @cached_property
+    def _path(self) -> bool:
+        return any(c.kind == "path" for c in self.captures())
 
     def _values(self, groups: tuple[str, ...]) -> Captures | None:
         values: Captures = {}
@@ -96,7 +121,8 @@ class Pattern:
         return n // capture.scale if n >= 0 and n % capture.scale == 0 else None
 
     def write(self, values: Mapping[str, str | int], separator: str) -> str:
-        """The name made from captured values; `separator` joins the segments of a path.
+        """The name made from captured values; `separator` joins the segments of a path, "" keeps
+        those that were read.
 
         Errors: NameError_ `index` for a number below 0, `table` for a word that a table lacks.
         """
@@ -106,19 +132,23 @@ class Pattern:
         )
 
     def _write(self, capture: Capture, value: str | int, separator: str) -> str:
+        if capture.kind == "table":
+            return self._looked_up(capture, str(value))
         if capture.is_number or isinstance(value, int):
             n = capture.scale * int(value) + capture.shift
             if n < 0:
                 raise NameError_("index", f"{self.text!r} with {capture.name}={value} is {n}")
             return _format(n, capture.kind)
-        if capture.kind == "table":
-            table = self.tables[capture.table]
-            if value not in table:
-                raise NameError_("table", f"{value!r} is no key of table {capture.table!r}")
-            return table[value]
-        if capture.kind == "path":
+        if capture.kind in ("path", "any") and separator:
             return separator.join(re.split(r"[./]", value))
         return value
+
+    def _looked_up(self, capture: Capture, key: str) -> str:
+        table = self.tables[capture.table]
+        if key not in table:
+            text = f"{shown(key)!r} is no key of table {capture.table!r}"
+            raise NameError_("table", f"{text}, which {self.text!r} asks for")
+        return table[key]
 
     def _words(self, capture: Capture) -> tuple[str, ...]:
         return tuple(self.tables[capture.table]) if capture.kind == "table" else capture.words
@@ -137,15 +167,17 @@ class Pattern:
         )
 
     def _capture(self, capture: Capture, lazy: str) -> str:
-        if capture.kind in ("words", "table"):
+        if capture.is_words:
             words = sorted(self._words(capture), key=len, reverse=not lazy)
             return "|".join(map(_literal, words))
         if capture.kind.startswith("0"):
             width = capture.kind[1:]
-            return f"[0-9]{{{width}}}|[1-9][0-9]{{{width},}}"
+            both = [f"[1-9][0-9]{{{width},{DIGITS}}}{lazy}", f"[0-9]{{{width}}}"]
+            return "|".join(both[::-1] if lazy else both)
         return {
-            "int": f"0|[1-9][0-9]*{lazy}",
-            "nth": f"(?:_[1-9][0-9]*{lazy})?{lazy}",
+            "any": ".*",
+            "int": f"0|[1-9][0-9]{{0,{DIGITS}}}{lazy}",
+            "nth": f"(?:_[1-9][0-9]{{0,{DIGITS}}}{lazy})?{lazy}",
             "path": f"[^./]+{lazy}(?:[./][^./]+{lazy})*{lazy}",
         }.get(capture.kind, f"[^./]+{lazy}")
 

@@ -15,6 +15,7 @@ _ROWS = {  # id: actions it may have; the first column is strict, the second tra
     "nonfinite": ("error", "list", "list", "ignore"),
 }
 _COLUMNS = {"strict": 0, "transfer": 1, "audit": 2}
+PRESET = "preset"  # under this key stands which one was asked for: an audit writes nothing
 STRICT: Mapping[str, str] = {id: actions[0] for id, actions in _ROWS.items()}
 
 
@@ -22,7 +23,8 @@ def preset(name: str) -> dict[str, str]:
     """All actions of a preset: strict, transfer or audit; ValueError for another word."""
     if name not in _COLUMNS:
         raise ValueError(f"no policy {name!r}; known: {', '.join(_COLUMNS)}, or id=action")
-    return {id: actions[_COLUMNS[name]] for id, actions in _ROWS.items()}
+    actions = {id: actions[_COLUMNS[name]] for id, actions in _ROWS.items()}
+    return {**actions, PRESET: name}
 
 
 def read(value: str | Mapping[str, str] | Iterable[str]) -> dict[str, str]:
@@ -35,7 +37,7 @@ def read(value: str | Mapping[str, str] | Iterable[str]) -> dict[str, str]:
     if isinstance(value, str):
         words = [value]
     elif isinstance(value, Mapping):
-        words = [v if k == "preset" else f"{k}={v}" for k, v in value.items()]
+        words = [v if k == PRESET else f"{k}={v}" for k, v in value.items()]
     else:
         words = value
     actions: dict[str, str] = {}

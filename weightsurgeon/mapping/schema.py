@@ -2,105 +2,34 @@
 
 A key has a check and a default; nothing else is accepted. Keys of the language that this version
 does not build are known by name and refused as such, never ignored.
-
-The checks are a few lines of our own: a validation library took 140 ms to import and to build its
-models, a third of the time in which a gigabyte is copied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..errors import MappingError, shown
+from .checks import (
+    Check,
+    anything,
+    either,
+    flag,
+    list_of,
+    map_of,
+    name,
+    number,
+    one_of,
+    options,
+    size,
+    text,
+    way,
+    word,
+)
 from .yaml_data import Document, Path
 
-Check = Callable[[Any], Iterator[tuple[Path, str]]]
-"""Gives a problem for each place (below the value) that is not as wanted."""
-
-
-# -- checks ----------------------------------------------------------------------------------
-
-
-def anything(value: Any) -> Iterator[tuple[Path, str]]:
-    """Whatever; checked later by whoever reads it."""
-    yield from ()
-
-
-def text(value: Any) -> Iterator[tuple[Path, str]]:
-    """A text that is not empty."""
-    if not isinstance(value, str) or not value:
-        yield (), "wants a text"
-
-
-def flag(value: Any) -> Iterator[tuple[Path, str]]:
-    """True or false."""
-    if not isinstance(value, bool):
-        yield (), "wants true or false"
-
-
-def size(value: Any) -> Iterator[tuple[Path, str]]:
-    """A whole number that can be a size."""
-    if type(value) is not int or not 0 <= value < 2**63:
-        yield (), "wants a whole number from 0"
-
-
-def number(value: Any) -> Iterator[tuple[Path, str]]:
-    """A number, or the word base."""
-    if value != "base" and not (type(value) is int or isinstance(value, Decimal)):
-        yield (), "wants a number, or base"
-
-
-def one_of(*words: Any) -> Check:
-    """One of these values."""
-
-    def check(value: Any) -> Iterator[tuple[Path, str]]:
-        if not any(type(value) is type(w) and value == w for w in words):
-            yield (), f"wants {' | '.join(map(str, words))}"
-
-    return check
-
-
-def list_of(item: Check) -> Check:
-    """A list, each item as wanted."""
-
-    def check(value: Any) -> Iterator[tuple[Path, str]]:
-        if not isinstance(value, list):
-            yield (), "wants a list"
-            return
-        for i, entry in enumerate(value):
-            yield from (((i, *path), what) for path, what in item(entry))
-
-    return check
-
-
-def map_of(item: Check) -> Check:
-    """A map, each value as wanted."""
-
-    def check(value: Any) -> Iterator[tuple[Path, str]]:
-        if not isinstance(value, dict):
-            yield (), "wants a map"
-            return
-        for key, entry in value.items():
-            yield from (((key, *path), what) for path, what in item(entry))
-
-    return check
-
-
-def either(*checks: Check) -> Check:
-    """As one of the checks wants it; of the problems, those of the last are told."""
-
-    def check(value: Any) -> Iterator[tuple[Path, str]]:
-        found = [list(c(value)) for c in checks]
-        if all(found):
-            yield from found[-1]
-
-    return check
-
-
-# -- the tables ------------------------------------------------------------------------------
-
+_LATER = "rnn lstm gru conv_lstm mha gqa additive_attention instancenorm normalization spectralnorm"
+LATER_KINDS = frozenset(_LATER.split())
 REQUIRED: Any = object()
 
 
@@ -121,8 +50,8 @@ WHEN = Key(map_of(anything), None)
 FORMS: dict[str, Table] = {
     "from": {
         **RULE,
-        "from": Key(text),
-        "to": Key(text),
+        "from": Key(name),
+        "to": Key(name),
         "layout": Key(text, None),
         "sizes": Key(map_of(size), {}),
         "cast": Key(text, None),
@@ -133,9 +62,9 @@ FORMS: dict[str, Table] = {
         "layer": Key(TEXTS),
         "to": Key(TEXTS),
         "kind": Key(text),
-        "options": Key(map_of(anything), {}),
+        "options": Key(options, {}),
         "sizes": Key(map_of(size), {}),
-        "roles": Key(map_of(one_of("fill", "drop", "keep")), {}),
+        "roles": Key(map_of(way), {}),
         "when": WHEN,
     },
     "drop": {**RULE, "drop": Key(anything), "equal_to": Key(text, None)},
@@ -154,8 +83,8 @@ MAPPING: Table = {
     "source": Key(anything, {}),
     "target": Key(anything, {}),
     "sizes": Key(map_of(size), {}),
-    "tables": Key(map_of(map_of(anything)), {}),
-    "policy": Key(either(map_of(text), text), "strict"),
+    "tables": Key(map_of(map_of(word)), {}),
+    "policy": Key(either(map_of(text), text), {}),
     "include": Key(anything, None),
     "exclude": Key(anything, None),
     "name": Key(text, None),
@@ -204,7 +133,10 @@ _NOT_BUILT: dict[int, str] = {
 def validate(
     table: Table, value: Any, document: Document, at: Path = ()
 ) -> tuple[dict[str, Any], list[MappingError]]:
-    """The values of a table's keys, defaults filled in, and every reason to refuse them."""
+    """The values of a table's keys, and every reason to refuse them.
+
+    A key that is absent or wrong has its default, so that the rest can be read on.
+    """
     if not isinstance(value, dict):
         return {}, [refused(document, at, f"wants a map of {', '.join(table)}")]
     later = _NOT_BUILT.get(id(table), "").split()
@@ -214,11 +146,12 @@ def validate(
         problems.append(refused(document, (*at, key), f"the key {shown(key)!r} {what}"))
     found = {}
     for key, row in table.items():
-        if key in value:
-            problems += _wrong(row.check, value[key], document, (*at, key))
-        elif row.default is REQUIRED:
-            problems.append(refused(document, at, f"the key {key!r} is missing"))
-        found[key] = value.get(key, row.default)
+        wrong = _wrong(row.check, value[key], document, (*at, key)) if key in value else []
+        if key not in value and row.default is REQUIRED:
+            wrong = [refused(document, at, f"the key {key!r} is missing")]
+        problems += wrong
+        default = None if row.default is REQUIRED else row.default
+        found[key] = default if wrong else value.get(key, default)
     return found, problems
 
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ..conventions import group_of
+from ..conventions import LEAVES, ROLE_GROUPS, group_of
+from ..errors import shown
 from ..formats.base import Meaning
-from ..spec import TensorSpec
+from ..spec import DTYPES, TensorSpec
 
 Test = Callable[[str, TensorSpec, Meaning], bool]
 WORDS = ("role", "kind", "dtype", "rank", "min_size")
+_ROLES = {role for rows in LEAVES.values() for role in rows}
+_KNOWN: Mapping[str, frozenset[str]] = {
+    "role": frozenset(_ROLES.union(ROLE_GROUPS, *ROLE_GROUPS.values())),
+    "kind": frozenset(LEAVES),
+    "dtype": frozenset(DTYPES),
+}
 
 
 def glob(pattern: str, name: str) -> bool:
@@ -46,7 +53,7 @@ def selector(value: Any) -> Test:
         return _named(value)
     if isinstance(value, Mapping):
         return _described(value)
-    if isinstance(value, Iterable):
+    if isinstance(value, Iterable) and value:
         tests = [selector(v) for v in value]
         return lambda name, spec, meaning: any(t(name, spec, meaning) for t in tests)
     raise ValueError(f"a selector is a glob, a map of {', '.join(WORDS)}, or a list, not {value!r}")
@@ -67,12 +74,10 @@ def _named(text: str) -> Test:
 
 
 def _described(words: Mapping[str, Any]) -> Test:
-    unknown = sorted(set(words) - set(WORDS))
-    if unknown or not words:
-        raise ValueError(f"a selector has no {', '.join(unknown)}; known: {', '.join(WORDS)}")
+    _check(words)
 
     def test(name: str, spec: TensorSpec, meaning: Meaning) -> bool:
-        facts = {
+        facts: dict[str, Callable[[Any], bool]] = {
             "role": lambda v: v in (meaning.role, group_of(meaning.role)),
             "kind": lambda v: v == meaning.kind,
             "dtype": lambda v: v == spec.dtype.name,
@@ -82,3 +87,17 @@ def _described(words: Mapping[str, Any]) -> Test:
         return all(facts[word](value) for word, value in words.items())
 
     return test
+
+
+def _check(words: Mapping[str, Any]) -> None:
+    """A word that nothing has would select nothing, and nobody would know why."""
+    unknown = sorted(set(words) - set(WORDS))
+    if unknown or not words:
+        what = f"knows no {shown(unknown[0])}" if unknown else "needs a word"
+        raise ValueError(f"a selector {what}; known: {', '.join(WORDS)}")
+    for word, value in words.items():
+        known = _KNOWN.get(word)
+        if known is None and type(value) is not int:
+            raise ValueError(f"{word} wants a whole number, not {shown(value)}")
+        if known is not None and value not in known:
+            raise ValueError(f"no {word} is {shown(value)}; known: {', '.join(sorted(known))}")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from ..errors import MappingError, shown
 from ..expr import Expr
 from ..formats.base import UNKNOWN, Checkpoint, Source
 from ..ops.reduction import DIFFER, Difference
 from ..plan import Check, Draft, Origin, Target, reduction
+from ..spec import TensorSpec
 from . import policy as policies
 from .bind import Binder, Made
-from .claim import Claim, Names, names_of
+from .claim import Claim, Claimer, Names, names_of
+from .demands import Demands
+from .rules import Layer, Rule
 from .rules import Mapping as Rules
-from .rules import Rule
 
 
 @dataclass
@@ -43,33 +44,54 @@ class State:
         self.job, self.rules, self.draft = job, job.rules.rules, Draft()
         presets = {"unmatched_target": "keep", "lossy_cast": "list"} if job.keep else {}
         self.policy = {**policies.STRICT, **presets, **job.rules.policy, **job.policy}
+        self.audit = self.policy.get(policies.PRESET) == "audit"
         self.source = self._names(job.source, job.rules.source.optional_prefix)
-        self.base = self._names(job.base, job.rules.target.optional_prefix) if job.base else None
+        prefixes = job.rules.target.optional_prefix
+        self.base = None if job.base is None else self._names(job.base, prefixes)
         self.dialects = (
             job.rules.source.dialect or job.source.dialect,
             job.rules.target.dialect or job.target.dialect,
         )
         names = self.base.neutral if self.base else {}
         known = {**job.rules.sizes, **job.sizes}
-        self.binder = Binder(job.source, job.base, names, self.dialects, known, self.policy)
-        self.made: dict[str, Made] = {}
-        self.claims: dict[str, Claim] = {}
-        self.checks: list[Check] = []
+        demands = Demands(job.source, self.policy)
+        self.binder = Binder(job.source, job.base, names, self.dialects, known, demands)
+        self.claimer = Claimer(self.source, self.rules, self.dialects[0] or "", job.base)
+        self.made = dict[str, Made]()
+        self.claims = dict[str, Claim]()
+        self.checks = list[Check]()
+        self.refused = set[str]()  # outputs that an error is about already
+        self.homeless = dict[int, tuple[Rule, list[str]]]()  # names that the base lacks, by rule
+        self.spoken_for = set[int]()  # rules that an error is about already
+        self._know_dialects()
 
     def _names(self, checkpoint: Checkpoint, prefixes: tuple[str, ...]) -> Names:
-        try:
-            return names_of(checkpoint, prefixes, self.job.rules.file)
-        except MappingError as error:
-            self.draft.problem(error)
-            return Names(checkpoint, {name: name for name in checkpoint})
+        found, file = names_of(checkpoint, prefixes), self.job.rules.file
+        for name, other in found.clashes:
+            text = f"without {found.prefix!r}, {shown(name)} and {shown(other)} are one"
+            self.draft.problem(MappingError("prefix", text, file, names=(name, other)))
+        taken = sum(1 for logical, name in found.logical.items() if logical != name)
+        if taken:
+            text = f"{shown(found.prefix)!r} taken off {taken} of {len(checkpoint)} names"
+            self.draft.line("prefix", f"{text} of {shown(checkpoint.path)}")
+        return found
 
-    def refuse(self, error: MappingError) -> None:
+    def _know_dialects(self) -> None:
+        """Kinds mean something only in a dialect: without one, layer rules would match nothing."""
+        layers = [rule for rule in self.rules if isinstance(rule, Layer)]
+        for side, dialect in zip(("source", "target"), self.dialects, strict=True):
+            if layers and dialect is None:
+                text = f"the dialect of the {side} is not known; say {side}: {{dialect: …}}"
+                self.draft.problem(layers[0].refused("kind", text))
+
+    def refuse(self, error: MappingError, name: str = "") -> None:
         """A refusal of one binding, unless the policy says to leave it out and list it."""
         action = self.policy.get(error.id.replace("-", "_"), "error")
         if action in ("skip", "list"):
             self.draft.line(error.id, f"left out: {error.text}", error.names)
         else:
             self.draft.problem(error)
+            self.refused.add(name)
 
     def add(self, made: Made, rule: Rule) -> None:
         """Remember an output; two of one name are a collision, equal bytes or not."""
@@ -82,23 +104,25 @@ class State:
             )
             self.draft.problem(rule.refused("collision", text, made.name))
         elif self.job.base is not None and made.name not in self.job.base:
-            self._no_such_target(made, rule)
+            self.homeless.setdefault(id(rule), (rule, []))[1].append(made.name)
         else:
             self.made[made.name] = made
 
-    def _no_such_target(self, made: Made, rule: Rule) -> None:
-        base = self.job.base
-        near = get_close_matches(made.name, list(base or ()), 1)
-        hint = f"; did you mean {shown(near[0])}?" if near else ""
-        text = f"{shown(made.name)} is made, but the target has no such tensor{hint}"
-        if self.policy["unmatched_source"] == "error":
-            self.draft.problem(rule.refused("no-such-target", text, made.name))
-        else:
-            self.draft.line("no-such-target", text, (made.name,))
+    def dead(self, rule: Rule, text: str) -> None:
+        """A rule that does nothing: refused, listed or ignored."""
+        if self.policy["dead_rule"] == "error":
+            self.draft.problem(rule.refused("dead-rule", text))
+        elif self.policy["dead_rule"] == "list":
+            self.draft.line("dead-rule", f"{rule.place}: {text}")
 
-    def excluded(self, name: str) -> bool:
-        spec = self.binder.wanted(name) or next(iter(self.job.source.source.specs.values()))
-        meaning = self.job.base.meaning(name) if self.job.base else UNKNOWN
+    def as_mapped(self, name: str) -> str:
+        """A target's name as the mapping writes it: without the optional prefix."""
+        return name if self.base is None else self.base.seen.get(name, name)
+
+    def excluded(self, name: str, spec: TensorSpec) -> bool:
+        """Whether `include` and `exclude` leave a target name out; `spec`: where no base says."""
+        spec = self.binder.wanted(name) or spec
+        meaning = self.job.base.meaning(name) if self.job.base is not None else UNKNOWN
         rules = self.job.rules
         if rules.include is not None and not rules.include(name, spec, meaning):
             return True

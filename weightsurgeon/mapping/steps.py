@@ -62,13 +62,12 @@ class _Reader:
 
     def job(self) -> JobFile:
         m = self.table(schema.PLAN, self.document.value, ())
-        entries = m.get("sources") if isinstance(m.get("sources"), dict) else {}
+        entries = m.get("sources") or {}
         sources = {
             alias: self.source(entry, ("sources", alias)) for alias, entry in entries.items()
         }
         self.states = set(entries)
-        raw = m.get("steps") if isinstance(m.get("steps"), list) else []
-        steps = [self.step(entry, ("steps", i)) for i, entry in enumerate(raw)]
+        steps = [self.step(e, ("steps", i)) for i, e in enumerate(m.get("steps") or ())]
         output = self.output(m.get("output"), ("output",))
         for alias in sorted(self.states - self.read):
             at: Path = ("sources", alias) if alias in entries else ("steps",)

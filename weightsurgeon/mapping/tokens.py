@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 from .names import Capture, NameError_, Part, Pattern, Tables
 
 _IDENT = r"[A-Za-z_]\w*"
 _CAPTURE = re.compile(rf"({_IDENT})(?::(.+?))?(\.\.\.)?", re.S)
 _LOOKUP = re.compile(rf"({_IDENT})@(.+)", re.S)
-_INDEX = re.compile(rf"(?:(\d+)\*)?({_IDENT})(?:([+-])(\d+))?(?::(int|nth|0\d))?")
-_TWO_INDEX = re.compile(rf"\d+\*{_IDENT}(\.\.\.)?\+{_IDENT}(\.\.\.)?")
+_INDEX = re.compile(rf"(?:([0-9]+)\*)?({_IDENT})(?:([+-])([0-9]+))?(?::(int|nth|0[1-9]))?")
+_TWO_INDEX = re.compile(rf"(?:[0-9]+\*)?{_IDENT}\+{_IDENT}(?:[+-][0-9]+)?(?::\w+)?")
+_MAX_DIGITS = 9  # of a number in a pattern
 
 
-def parse(text: str, tables: Tables | None = None, known: Mapping[str, Capture] = {}) -> Pattern:
+def parse(
+    text: str, tables: Tables | None = None, known: Mapping[str, Capture] | None = None
+) -> Pattern:
     """Read a pattern; `known` captures were typed by the other side of the rule.
 
     Errors: NameError_ `capture` or `table`.
@@ -25,13 +29,14 @@ def parse(text: str, tables: Tables | None = None, known: Mapping[str, Capture] 
     >>> parse("features.{i-1}.{leaf}", known=captures_of(pattern)).write({"i": 3, "leaf": "w"}, ".")
     'features.2.w'
     """
-    seen = dict(known)
+    seen = dict(known or {})
     parts: list[Part] = []
     for literal, inside in _pieces(text):
         if literal:
             parts.append(literal)
         if inside is not None:
             capture = _parse_capture(text, inside, tables or {}, seen)
+            _refuse_other_type(text, inside, capture, seen.get(capture.name))
             seen.setdefault(capture.name, capture)
             parts.append(capture)
     _refuse_neighbours(text, parts)
@@ -79,22 +84,14 @@ def _parse_capture(text: str, inside: str, tables: Tables, seen: Mapping[str, Ca
         if table not in tables:
             raise NameError_("table", f"{{{inside}}} in {text!r}: the file has no table {table!r}")
         return Capture(name, "table", table=table)
-    if found := _INDEX.fullmatch(inside):
-        scale, name, sign, shift, kind = found.groups()
-        typed = seen.get(name, Capture(name))
-        numeric = scale or shift or kind or typed.is_number
-        if numeric:
-            kind = kind or (typed.kind if typed.is_number else "int")
-            kind = "int" if kind == "nth" and not found.group(5) else kind
-            return Capture(
-                name, kind, scale=int(scale or 1), shift=int(f"{sign or ''}{shift or 0}")
-            )
+    if (found := _INDEX.fullmatch(inside)) and any(found.group(1, 4, 5)):
+        return _index(text, inside, *found.groups())
     found = _CAPTURE.fullmatch(inside)
     if found is None:
         raise NameError_("capture", f"{{{inside}}} in {text!r} cannot be read")
     name, kind, _ = found.groups()
     if kind is None:
-        return seen.get(name, Capture(name, "text"))
+        return _bare(seen.get(name, Capture(name, "text")), tables)
     if "|" in kind:
         return Capture(name, "words", tuple(kind.split("|")))
     if kind != "path":
@@ -103,10 +100,39 @@ def _parse_capture(text: str, inside: str, tables: Tables, seen: Mapping[str, Ca
     return Capture(name, "path")
 
 
+def _index(
+    text: str, inside: str, scale: str | None, name: str, sign: str, shift: str | None, kind: str
+) -> Capture:
+    """A number with arithmetic or a format; without a format it is written in plain digits."""
+    if len(scale or "") > _MAX_DIGITS or len(shift or "") > _MAX_DIGITS or int(scale or 1) == 0:
+        raise NameError_("capture", f"{{{inside}}} in {text!r} is no index")
+    return Capture(
+        name, kind or "int", scale=int(scale or 1), shift=int(f"{sign or ''}{shift or 0}")
+    )
+
+
+def _bare(first: Capture, tables: Tables) -> Capture:
+    """`{x}` where x has its type already: the text, the word or the number as it was read."""
+    if first.kind == "table":  # the key itself
+        return Capture(first.name, "words", tuple(tables[first.table]))
+    return Capture(first.name, first.kind, first.words)
+
+
+def _refuse_other_type(text: str, inside: str, capture: Capture, first: Capture | None) -> None:
+    """A capture is a number everywhere or nowhere; looking it up in a table is always possible."""
+    if first is None or capture.kind == "table" or capture.is_number == first.is_number:
+        return
+    types = ("text", f"a number; write {{{first.name}:int}} where it stands first")
+    if first.is_number:
+        types = ("a number", "text")
+    what = f"{first.name} is {types[0]}, here it is {types[1]}"
+    raise NameError_("capture", f"{{{inside}}} in {text!r}: {what}")
+
+
 def _refuse_neighbours(text: str, parts: list[Part]) -> None:
     """Two open captures side by side could be read apart by luck only."""
-    for a, b in zip(parts, parts[1:], strict=False):
-        if isinstance(a, Capture) and isinstance(b, Capture) and "words" not in (a.kind, b.kind):
+    for a, b in pairwise(parts):
+        if isinstance(a, Capture) and isinstance(b, Capture) and not (a.is_words or b.is_words):
             raise NameError_("capture", f"{text!r}: {{{a.name}}}{{{b.name}}} cannot be told apart")
     paths = [p.name for p in parts if isinstance(p, Capture) and p.kind == "path"]
     if len(paths) > 1:

@@ -16,9 +16,9 @@ import yaml
 
 from ..errors import MappingError, PlanError
 
-MAX_BYTES, MAX_DEPTH, MAX_NODES = 4 * 2**20, 32, 1_000_000
+MAX_BYTES, MAX_DEPTH, MAX_NODES = 4 * 2**20, 32, 200_000
 _INT = re.compile(r"-?(0|[1-9][0-9]*)")
-_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?")
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -48,7 +48,7 @@ def load(text: str, file: str) -> Document:
         _check_events(text, file)
         node = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
+        mark: Any = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or str(error).split("\n", maxsplit=1)[0]
         raise _refused(file, mark.line + 1 if mark else 1, f"is no YAML: {what}") from error
     document = Document(None, {}, file)
@@ -64,6 +64,7 @@ def _check_events(text: str, file: str) -> None:
         raise _refused(file, 1, f"is longer than {MAX_BYTES} bytes")
     depth, sizes, open_, documents = 0, dict[str, int](), list[tuple[str | None, int]](), 0
     nodes = 0
+    event: Any
     for event in yaml.parse(text, Loader=_Loader):
         line = event.start_mark.line + 1
         documents += isinstance(event, yaml.DocumentStartEvent)

@@ -1,0 +1,67 @@
+"""What the base demands of an output: its shape, its axes, its dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..errors import SpecError, shown
+from ..expr import Expr
+from ..formats.base import Checkpoint
+from ..layout import check_axes, meet
+from ..ops.arithmetic import cast, loses
+from ..spec import TensorSpec, dtype_of
+
+Form = tuple[tuple[int, ...], str | None]
+
+
+@dataclass(frozen=True)
+class Demands:
+    """Compares what was moved with what is wanted; the source is there to name what would fit."""
+
+    source: Checkpoint
+    policy: Mapping[str, str]
+
+    def check(self, name: str, moved: Expr, wanted: TensorSpec | None) -> None:
+        """Refuse a shape or axes that the base's tensor does not have.
+
+        Errors: SpecError `shape` or `axes`.
+        """
+        if wanted is None:
+            return
+        if moved.spec.shape != wanted.shape:
+            fits = self._that_fits(name, wanted)
+            text = f"{moved.spec} does not fit {wanted}; reshape is never implied"
+            raise SpecError(f"{text}{f'; {shown(fits)} fits' if fits else ''}")
+        if moved.spec.axes and wanted.axes and moved.spec.axes != wanted.axes:
+            check_axes(meet(moved.spec.axes, moved.spec), meet(moved.spec.axes, wanted))
+
+    def _that_fits(self, name: str, wanted: TensorSpec) -> str | None:
+        """Another source tensor of these sizes and of the same role."""
+        form = (tuple(sorted(wanted.shape)), self.source.meaning(name).role)
+        return next((n for n in self._by_form.get(form, ()) if n != name), None)
+
+    @cached_property
+    def _by_form(self) -> dict[Form, list[str]]:
+        found = dict[Form, list[str]]()
+        for name, spec in self.source.source.specs.items():
+            form = (tuple(sorted(spec.shape)), self.source.meaning(name).role)
+            found.setdefault(form, []).append(name)
+        return found
+
+    def in_dtype(self, moved: Expr, wanted: TensorSpec | None, asked: str | None) -> Expr:
+        """In the dtype that the rule asks for, else the base's, else as it is.
+
+        Errors: SpecError `lossy-cast` unless the rule or the policy allows it.
+        """
+        here = moved.spec.dtype
+        dtype = dtype_of(asked) if asked else wanted.dtype if wanted else here
+        if dtype == here:
+            return moved
+        if here.kind != "float" or dtype.kind != "float":
+            raise SpecError(f"{moved.spec} is no {dtype}: only floats are cast, all else is copied")
+        if not asked and loses(here, dtype) and self.policy["lossy_cast"] == "error":
+            text = f"{here} would lose digits as {dtype}"
+            raise SpecError(f"{text}; say cast: {dtype}, or --policy lossy_cast=list", "lossy-cast")
+        return cast(moved, dtype, "error" if self.policy["nonfinite"] == "error" else "inf")

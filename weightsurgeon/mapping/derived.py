@@ -1,0 +1,40 @@
+"""Steps that read what other steps make: nothing is written in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ..errors import MissingTensor, shown
+from ..expr import Expr
+from ..formats.base import Checkpoint, Source
+from ..plan import Plan
+
+
+class Derived(Checkpoint):
+    """The result of a plan that has not been run, as a checkpoint that another plan reads."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._outputs = {**plan.outputs, **{a: plan.outputs[b] for a, b in plan.ties.items()}}
+        specs = {name: expr.spec for name, expr in self._outputs.items()}
+        source = Source(
+            "a step", "", specs=specs, ties=dict(plan.ties), metadata=dict(plan.metadata)
+        )
+        super().__init__(source, plan.meanings, plan.target.dialect, "plan")
+
+    def __getitem__(self, name: str) -> Expr:
+        if name not in self._outputs:
+            raise MissingTensor(f"the step makes no tensor {shown(name)}")
+        return self._outputs[name].named(self.meaning(name).axes)
+
+
+def with_history(last: Plan, steps: Iterable[Plan]) -> Plan:
+    """The plan of the last step, with what the steps before it check, list and record."""
+    plans = [step for step in steps if step is not last] + [last]
+    return replace(
+        last,
+        checks=tuple(check for plan in plans for check in plan.checks),
+        lines=tuple(dict.fromkeys(line for plan in plans for line in plan.lines)),
+        notes=tuple(dict.fromkeys(note for plan in plans for note in plan.notes)),
+        mappings=tuple(dict.fromkeys(name for plan in plans for name in plan.mappings)),
+    )
