@@ -92,6 +92,12 @@ ATTACKS = {
     "a name twice": (build_zip([Fake("a", b"1"), Fake("a", b"2")]), BrokenFile, "stands twice"),
     "another local name": (
         build_zip([Fake("a", b"1", local_name="b")]), BrokenFile, "another name"),
+    "a longer local name": (
+        build_zip([Fake("a", b"1", local_name="ab")]), BrokenFile, "another name"),
+    "a member that reaches into the next": (
+        build_zip([Fake("a", b"1", size=2, stored=2), Fake("b", b"1")]), BrokenFile, "overlap"),
+    "a member that reaches into the directory": (
+        build_zip([Fake("a", b"1", size=2, stored=2)]), BrokenFile, "into the directory"),
     "another local method": (
         build_zip([Fake("a", b"1", local_method=8)]), BrokenFile, "disagree"),
     "another local size": (build_zip([Fake("a", b"1", local_size=7)]), BrokenFile, "disagree"),
@@ -182,6 +188,14 @@ def test_a_deflated_member_is_read_by_position(tmp_path: Path) -> None:
         assert stream.read(at, count) == data[at : at + count]
     with pytest.raises(BrokenFile, match="past its end"):
         stream.read(len(data), 1)
+
+
+def test_a_damaged_member_is_found_when_its_stream_ends(tmp_path: Path) -> None:
+    archive = opened(tmp_path, build_zip([Fake("a", b"hello" * 10**6, method=8, crc=1)]))
+    stream = archive.inflate("a")
+    assert stream.read(0, 5) == b"hello"
+    with pytest.raises(BrokenFile, match="CRC-32"):
+        stream.read(5 * 10**6 - 5, 5)
 
 
 def test_limits(tmp_path: Path) -> None:

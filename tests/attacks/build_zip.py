@@ -24,6 +24,7 @@ class Fake:
     local_method: int | None = None
     local_size: int | None = None
     size: int | None = None
+    stored: int | None = None
     crc: int | None = None
     at: int | None = None
     extra: bytes = b""
@@ -42,16 +43,17 @@ def build_zip(
     """The archive; `shift` is added to the offset of the directory in the end record."""
     body, directory = prefix, b""
     for m in members:
-        stored = zlib.compress(m.data, 9, -15) if m.method == 8 else m.data
+        data = zlib.compress(m.data, 9, -15) if m.method == 8 else m.data
+        stored = len(data) if m.stored is None else m.stored
         crc = zlib.crc32(m.data) if m.crc is None else m.crc
         size = len(m.data) if m.size is None else m.size
         name, local = m.name.encode(), (m.local_name or m.name).encode()
         start = len(body) if m.at is None else m.at
         method = m.method if m.local_method is None else m.local_method
         told = size if m.local_size is None else m.local_size
-        numbers = (crc, len(stored), told, len(local), 0)
-        body += LOCAL.pack(b"PK\3\4", 20, m.flags, method, 0, 33, *numbers) + local + stored
-        sizes = (crc, len(stored), size, len(name), len(m.extra), 0, m.disk, 0, 0, start)
+        numbers = (crc, stored, told, len(local), 0)
+        body += LOCAL.pack(b"PK\3\4", 20, m.flags, method, 0, 33, *numbers) + local + data
+        sizes = (crc, stored, size, len(name), len(m.extra), 0, m.disk, 0, 0, start)
         directory += CENTRAL.pack(b"PK\1\2", 20, 20, m.flags, m.method, 0, 33, *sizes)
         directory += name + m.extra
     entries = len(members) if count is None else count
