@@ -103,6 +103,8 @@ def _options(kind: str, config: Json) -> dict[str, Any]:
             found[name] = _plain(config[key])
     if found.get("rms_scaling"):  # such a layer has a gamma, always, and never a beta
         found["center"], found["scale"] = False, True
+    if kind == "PReLU":  # null says that no axis is shared
+        found.setdefault("shared_axes", [])
     if found.get("score_mode") == "concat":
         found["concat"] = True
     if kind == "ReversibleEmbedding" and config.get("tie_weights") is False:
