@@ -109,7 +109,7 @@ def axes_of(
     if "F" in text.split():
         text = text.replace("F", f"({_flattened(dialect, options['flatten_from'])})")
     if text.startswith("S "):
-        text = "1 " * ((rank or 1) - 1) + text[2:]
+        text = f"{normalization.shared(rank or 1, options.get('shared_axes'))} {text[2:]}"
     count = None if like is None else sum(a.name in ("kd", "kh", "kw") for a in atoms(like))
     axes = expand_spatial(parse(text), rank, count if rank is None else None)
     return axes if rank is None or len(axes) == rank else None
@@ -179,11 +179,11 @@ def describe(
     meanings = {}
     for name, slot in slots.items():
         kind = WORDS.get(slot.kind) if slot.kind else told.get(slot.layer)
-        ground = "inferred" if not slot.kind or slot.options.get("inferred") else "file"
-        if kind is None:
-            meanings[name] = Meaning(layer=slot.layer, options=slot.options)
-        else:
+        if kind is not None:
+            ground = "inferred" if not slot.kind or slot.options.get("inferred") else "file"
             meanings[name] = _meaning(dialect, slot, kind, specs[name], ground)
+        elif slot.options:
+            meanings[name] = Meaning(layer=slot.layer, options=slot.options)
     return meanings
 
 

@@ -6,6 +6,7 @@ before a tensor can be asked for: storages are as long as they say, views lie in
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,8 @@ class TorchSource(Source):
     def _describe(self) -> None:
         """Specs, slots and ties, each tensor checked against its storage."""
         storages: dict[str, Storage] = {}
-        first: dict[Tensor, str] = {}
+        uses = Counter(tensor.storage.key for tensor in self.tensors.values())
+        first: dict[Tensor, str] = {}  # of those that share a storage
         specs: dict[tuple[Any, ...], tuple[TensorSpec, int]] = {}  # most tensors have twins
         for name, tensor in self.tensors.items():
             storage = tensor.storage
@@ -102,10 +104,11 @@ class TorchSource(Source):
                 raise BrokenFile(self.path, name, what)
             layer, _, leaf = name.rpartition(".")
             self.slots[name] = Slot(layer, "", {}, leaf)
-            stored = first.setdefault(tensor, name)
-            if stored != name:
-                self.ties[name] = stored
-        views = len(first) - len(storages)
+            if uses[storage.key] > 1:
+                stored = first.setdefault(tensor, name)
+                if stored != name:
+                    self.ties[name] = stored
+        views = len(first) - sum(count > 1 for count in uses.values())
         if views:
             self.remarks.append(f"{views} tensors are views of storages that others use too")
         if self.extras:
