@@ -162,7 +162,7 @@ class Hdf5:
             self.remarks.append(f"{len(again)} second names of groups are not followed: {some}")
 
     def _names(self, path: str, group: Any) -> list[str]:
-        from h5py import h5l
+        import h5py
 
         names = []
         if path.count("/") >= MAX_DEPTH or len(path) > self.limits.name_bytes:
@@ -170,9 +170,9 @@ class Hdf5:
         for raw in group:
             name = raw.decode("utf-8")
             kind = group.links.get_info(raw).type
-            if kind == h5l.TYPE_HARD:
+            if kind == h5py.h5l.TYPE_HARD:
                 names.append(name)
-            elif kind == h5l.TYPE_SOFT:
+            elif kind == h5py.h5l.TYPE_SOFT:
                 self.remarks.append(f"{path}/{name} is a soft link and is not followed")
             else:
                 raise RefusedFile(self.path, f"{path}/{name}", "is a link into another file")
@@ -180,9 +180,9 @@ class Hdf5:
 
     def _visit(self, path: str, group: Any, name: bytes, seen: dict[int, str]) -> Any:
         """Take note of an object; a group that is new is returned, opened."""
-        from h5py import h5d, h5g, h5o
+        import h5py
 
-        info = h5o.get_info(group, name)
+        info = h5py.h5o.get_info(group, name)
         first = seen.setdefault(info.addr, path)
         if len(seen) > self.limits.tensors:
             what = f"more than {self.limits.tensors} objects; raise --limit tensors"
@@ -191,10 +191,10 @@ class Hdf5:
             self.links[path] = first
         elif first != path:
             pass  # a group that was seen: it is read once
-        elif info.type == h5o.TYPE_GROUP:
-            return h5g.open(group, name)
-        elif info.type == h5o.TYPE_DATASET:
-            opened = h5d.open(group, name)
+        elif info.type == h5py.h5o.TYPE_GROUP:
+            return h5py.h5g.open(group, name)
+        elif info.type == h5py.h5o.TYPE_DATASET:
+            opened = h5py.h5d.open(group, name)
             size, limits = self.window.size, self.limits
             self.datasets[path] = inspect(self.path, path, opened, size, limits)
         else:

@@ -32,10 +32,10 @@ def inspect(path: str, where: str, dataset: Any, file_bytes: int, limits: Limits
 
     Errors: RefusedFile, UnsupportedFile, LimitExceeded, BrokenFile.
     """
-    from h5py import h5s
+    import h5py
 
     _check_storage(path, where, dataset)
-    if dataset.get_space().get_simple_extent_type() == h5s.NULL:
+    if dataset.get_space().get_simple_extent_type() == h5py.h5s.NULL:
         raise UnsupportedFile(path, where, "has no dataspace, so it is no tensor")
     name, stated = _dtype(path, where, dataset)
     spec = TensorSpec(DTYPES[name], checked_shape([int(n) for n in dataset.shape]))
@@ -45,12 +45,12 @@ def inspect(path: str, where: str, dataset: Any, file_bytes: int, limits: Limits
 
 def _check_storage(path: str, where: str, dataset: Any) -> None:
     """No other file and no plugin."""
-    from h5py import h5d
+    import h5py
 
     layout = dataset.get_create_plist()
     if layout.get_external_count():
         raise RefusedFile(path, where, "keeps its data in another file")
-    if layout.get_layout() == h5d.VIRTUAL:
+    if layout.get_layout() == h5py.h5d.VIRTUAL:
         raise RefusedFile(path, where, "is virtual: put together from other files")
     for number in range(layout.get_nfilters()):
         code = layout.get_filter(number)[0]
@@ -59,26 +59,28 @@ def _check_storage(path: str, where: str, dataset: Any) -> None:
 
 
 def _dtype(path: str, where: str, dataset: Any) -> tuple[str, bool]:
-    from h5py import AttributeManager, check_enum_dtype, h5a
-    from h5py import Dataset as Opened
+    import h5py
 
     dtype = dataset.dtype
     if dtype.kind == "V" and dtype.itemsize == 2 and dtype.names is None:
-        stated = h5a.exists(dataset, b"dtype")
-        if stated and h5a.open(dataset, b"dtype").get_storage_size() <= 64:
-            stated = AttributeManager(Opened(dataset))["dtype"] in ("bfloat16", b"bfloat16")
+        stated = h5py.h5a.exists(dataset, b"dtype")
+        if stated and h5py.h5a.open(dataset, b"dtype").get_storage_size() <= 64:
+            stated = h5py.AttributeManager(h5py.Dataset(dataset))["dtype"] in (
+                "bfloat16",
+                b"bfloat16",
+            )
         return "bfloat16", stated
-    if dtype.kind in "fiubc" and dtype.name in DTYPES and check_enum_dtype(dtype) is None:
+    if dtype.kind in "fiubc" and dtype.name in DTYPES and h5py.check_enum_dtype(dtype) is None:
         return dtype.name, True
     raise UnsupportedFile(path, where, f"holds {dtype}, which is no tensor's type")
 
 
 def _check_chunks(path: str, where: str, dataset: Any, spec: TensorSpec, limits: Limits) -> None:
     """libhdf5 holds whole chunks."""
-    from h5py import h5d
+    import h5py
 
     layout = dataset.get_create_plist()
-    if layout.get_layout() != h5d.CHUNKED:
+    if layout.get_layout() != h5py.h5d.CHUNKED:
         return
     nbytes = prod(layout.get_chunk()) * spec.dtype.itemsize
     if nbytes > limits.chunk_bytes:
@@ -88,16 +90,16 @@ def _check_chunks(path: str, where: str, dataset: Any, spec: TensorSpec, limits:
 
 def _place(path: str, where: str, dataset: Any, spec: TensorSpec, file_bytes: int) -> int | None:
     """The offset of the bytes, if they are exactly the dense little-endian tensor."""
-    from h5py import h5d, h5t
+    import h5py
 
     offset = dataset.get_offset()
-    contiguous = dataset.get_create_plist().get_layout() == h5d.CONTIGUOUS
+    contiguous = dataset.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS
     if offset is None or not contiguous or not spec.size:
         return None
     if offset + spec.nbytes > file_bytes or dataset.get_storage_size() != spec.nbytes:
         what = f"{spec.nbytes} bytes at {offset} are not in a file of {file_bytes} bytes"
         raise BrokenFile(path, where, f"{what}; was it cut short?")
     stored = dataset.get_type()
-    plain = h5t.py_create(dataset.dtype.newbyteorder("<"), logical=True)
-    opaque = isinstance(stored, h5t.TypeOpaqueID)
+    plain = h5py.h5t.py_create(dataset.dtype.newbyteorder("<"), logical=True)
+    opaque = isinstance(stored, h5py.h5t.TypeOpaqueID)
     return int(offset) if opaque or stored.equal(plain) else None

@@ -15,29 +15,29 @@ from .base import Carries, Limits, Order, Source
 from .files import File
 from .hdf5 import Hdf5, Window, has_signature
 from .keras_config import Layer, layers_of, parse
-from .keras_source import NOTE, OPTIMIZER, Entry, KerasSource, slot_kind
-from .keras_weights import FAMILY, PLAIN_DTYPES
+from .keras_source import (
+    FAMILY,
+    NOTE,
+    OPTIMIZER,
+    PLAIN_DTYPES,
+    Entry,
+    KerasSource,
+    is_listed,
+    listed,
+    root_of,
+    slot_kind,
+)
 
 if TYPE_CHECKING:
     from .file_sink import FileSink
 
 CARRIES = Carries(PLAIN_DTYPES, ties=True, templates=FAMILY)  # bfloat16 would come back as bytes
-MODEL, OPTIMIZER_WEIGHTS = "model_weights", "optimizer_weights"
+OPTIMIZER_WEIGHTS = "optimizer_weights"
 
 
 def sniff(head: bytes, file: File) -> bool:
     """HDF5 with the names of layers at the root or in `model_weights`."""
-    if not has_signature(head, file.pread, file.size):
-        return False
-    import h5py
-
-    try:
-        with h5py.File(Window(file.fd, 0, file.size), "r") as found:
-            whole = found.get(MODEL, getclass=True, getlink=True) is h5py.HardLink
-            names = {"layer_names", "layer_names0", "model_config"}
-            return whole or any(key in found.attrs for key in names)
-    except (OSError, RuntimeError, KeyError, ValueError):
-        return False
+    return has_signature(head, file.pread, file.size) and is_listed(file)
 
 
 def open(file: File, limits: Limits) -> Source:
@@ -52,22 +52,6 @@ def open(file: File, limits: Limits) -> Source:
     source.fill(_entries(source))
     source.read_note(limits)
     return source
-
-
-def listed(tree: Hdf5, path: str, key: str) -> list[str]:
-    """A list of names, which long ones keep in numbered pieces."""
-    found = tree.attribute(path, key)
-    names = [] if found is None else [found] if isinstance(found, str) else list(found)
-    number = 0
-    while found is None and (piece := tree.attribute(path, f"{key}{number}")) is not None:
-        names += [piece] if isinstance(piece, str) else piece
-        number += 1
-    return names
-
-
-def root_of(tree: Hdf5) -> str:
-    """The group that holds the layers."""
-    return MODEL if MODEL in tree.groups else ""
 
 
 def _entries(source: KerasSource) -> Iterator[Entry]:

@@ -15,7 +15,7 @@ from ..expr import Block
 from ..spec import TensorSpec
 from .base import Extent, Limits, Slot, Source
 from .files import File, read_block
-from .hdf5 import Hdf5
+from .hdf5 import Hdf5, Window
 from .json_data import loads
 from .keras_config import Layer
 
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 NOTE = "__weightsurgeon__"  # the root dataset that holds our metadata
 OPTIMIZER = "Optimizer"
+MODEL = "model_weights"  # the group that holds the layers of a whole legacy model
+_FLOATS = ("float64", "float32", "float16")
+_INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+PLAIN_DTYPES = frozenset((*_FLOATS, *_INTEGERS, "bool", "complex64", "complex128"))
+FAMILY = ("keras", "keras-weights", "keras-h5")
 
 
 class Entry(NamedTuple):
@@ -154,3 +159,35 @@ def strings(data: bytes, path: str, where: str, limits: Limits) -> dict[str, str
 def specs_of(source: KerasSource) -> dict[str, TensorSpec]:
     """The specs of the model's own variables, the optimizer's left out."""
     return {n: s for n, s in source.specs.items() if source.slots[n].kind != OPTIMIZER}
+
+
+# -- the lists of a legacy file --------------------------------------------------------------
+
+
+def is_listed(file: File) -> bool:
+    """Is this an HDF5 file of the legacy layout: names of layers at the root or in its model."""
+    import h5py
+
+    try:
+        with h5py.File(Window(file.fd, 0, file.size), "r") as found:
+            whole = found.get(MODEL, getclass=True, getlink=True) is h5py.HardLink
+            names = ("layer_names", "layer_names0", "model_config")
+            return whole or any(key in found.attrs for key in names)
+    except (OSError, RuntimeError, KeyError, ValueError):
+        return False  # damaged: whoever reads it will say how
+
+
+def listed(tree: Hdf5, path: str, key: str) -> list[str]:
+    """A list of names, which long ones keep in numbered pieces."""
+    found = tree.attribute(path, key)
+    names = [] if found is None else [found] if isinstance(found, str) else list(found)
+    number = 0
+    while found is None and (piece := tree.attribute(path, f"{key}{number}")) is not None:
+        names += [piece] if isinstance(piece, str) else piece
+        number += 1
+    return names
+
+
+def root_of(tree: Hdf5) -> str:
+    """The group that holds the layers."""
+    return MODEL if MODEL in tree.groups else ""

@@ -15,24 +15,27 @@ from .files import File
 from .hdf5 import Hdf5, Window, has_signature
 from .keras_config import Layer
 from .keras_names import ATTENTION, CELLS, EQUATIONS, cell_of, guessed, kind_of, variables
-from .keras_source import NOTE, OPTIMIZER, Entry, KerasSource, slot_kind
+from .keras_source import (
+    FAMILY,
+    NOTE,
+    OPTIMIZER,
+    PLAIN_DTYPES,
+    Entry,
+    KerasSource,
+    is_listed,
+    slot_kind,
+)
 
 if TYPE_CHECKING:
     from .file_sink import FileSink
 
 _OLD_ROOT = "_layer_checkpoint_dependencies"  # Keras 2.12
-_FLOATS = ("float64", "float32", "float16")
-_INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
-PLAIN_DTYPES = frozenset((*_FLOATS, *_INTEGERS, "bool", "complex64", "complex128"))
-FAMILY = ("keras", "keras-weights", "keras-h5")
 CARRIES = Carries(PLAIN_DTYPES | {"bfloat16"}, ties=True, templates=FAMILY)
 
 
 def sniff(head: bytes, file: File) -> bool:
     """HDF5, and not the legacy layout."""
-    from .keras_legacy import sniff as legacy
-
-    return has_signature(head, file.pread, file.size) and not legacy(head, file)
+    return has_signature(head, file.pread, file.size) and not is_listed(file)
 
 
 def open(file: File, limits: Limits) -> Source:

@@ -15,9 +15,8 @@ from ..errors import OutputError, shown
 from ..spec import TensorSpec, dtype_of
 from .base import Order
 from .hdf5_layout import Skeleton, Text, lay_out
-from .keras_legacy import listed, root_of
 from .keras_names import STATISTICS, variables
-from .keras_source import NOTE, KerasSource, specs_of
+from .keras_source import NOTE, KerasSource, listed, root_of, specs_of
 
 LEGACY = "keras-h5"
 
