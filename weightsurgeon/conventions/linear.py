@@ -31,18 +31,24 @@ WORDS = {"Dense": "linear", "EinsumDense": "linear", "Embedding": "embedding"}
 REFUSED: tuple[tuple[str, str, object, str, str], ...] = ()
 
 
-def einsum_axes(role: str, equation: str, bias_axes: str | None) -> Axes | None:
+def einsum_axes(role: str, equation: str, bias_axes: object) -> Axes | None:
     """The axes of an EinsumDense, whose kernel may have them in any order.
 
     A letter of the kernel that is missing from the result is an input, one that is missing from
     the first operand an output. The bias has the letters of `bias_axes` in the result's order.
 
-    Errors: SpecError `kind` for a letter in all three: a batch of kernels, which no Linear holds.
+    Errors: SpecError `kind` where no Linear computes the same: a letter in all three is a batch of
+    kernels, and a bias may lack an output or have another axis.
     """
     operands, _, result = equation.replace("...", "").partition("->")
     first, _, kernel = operands.partition(",")
     if role == "bias":
-        letters = [c for c in result if c in (bias_axes or "")]
+        letters = [c for c in result if c in kernel and c not in first]
+        if not isinstance(bias_axes, str):  # a file without config tells only that there is one
+            raise SpecError(f"EinsumDense {equation}: give bias_axes in the rule's options", "kind")
+        if set(bias_axes) != set(letters):
+            text = f"EinsumDense {equation}: a bias along {bias_axes}, while a Linear has one for"
+            raise SpecError(f"{text} each output {''.join(letters)}", "kind")
         return _named(letters, first, result)
     if any(c in first and c in result for c in kernel):
         raise SpecError(f"EinsumDense {equation}: a batch axis in the kernel, no Linear", "kind")

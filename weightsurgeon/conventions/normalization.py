@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from ..errors import SpecError
+
 _FEATURE = {"all": "feature"}
 _FLATTENED = {"keras": "F", "torch": "F"}
 _MAP = {"keras": "h w feature", "torch": "feature h w"}
@@ -61,3 +65,19 @@ REFUSED = (
         "it divides by the deviation about the mean without centring; no RMSNorm does that",
     ),
 )
+
+
+def shared(rank: int, axes: Iterable[int] | None) -> str:
+    """A 1 for each axis that a slope of this rank is shared over; `axes` None: not told.
+
+    Errors: SpecError `kind` where it is not shared over all places of a map.
+
+    >>> shared(3, [1, 2])
+    '1 1'
+    """
+    if axes is not None and not {*range(1, rank)} <= {*axes}:
+        text = (
+            f"shared_axes={[*axes]}: it has a slope for each place of a map, not for each channel"
+        )
+        raise SpecError(text, "kind")
+    return " ".join("1" * (rank - 1))

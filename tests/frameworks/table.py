@@ -1,0 +1,13 @@
+"""All rows, by name: what the worker judges and the tests are named after."""
+
+from __future__ import annotations
+
+from frameworks.cases import Table
+from frameworks.convolution import CONVOLUTION
+from frameworks.linear import FLATTENED, LINEAR
+from frameworks.normalization import NORMALIZATION, PRELU
+
+CASES: Table = {**LINEAR, **FLATTENED, **CONVOLUTION, **NORMALIZATION, **PRELU}
+NETWORKS = ("pnet", "rnet", "onet")
+KERNELS = {"conv": 384, "transpose": 384, "linear": 8}  # axes permuted and flipped
+CONTAINERS = (".keras", ".weights.h5", ".h5")
