@@ -51,6 +51,11 @@ def test_numbers_are_numbers(tmp_path: Path) -> None:
     assert [n.split("/")[1] for n in source.specs] == [p.split("/")[1] for p in shapes]
 
 
+def test_the_variables_of_a_layer_are_in_order_of_their_numbers(tmp_path: Path) -> None:
+    source = make(tmp_path / "x.weights.h5", {"layers/my_layer": [(1,)] * 12})
+    assert list(source.specs) == [f"layers/my_layer/vars/{i}" for i in range(12)]
+
+
 @pytest.mark.parametrize(
     ("segment", "shapes", "leaves"),
     [
