@@ -65,7 +65,9 @@ def samples(oracle: Oracle, count: int) -> Array:
 @pytest.mark.parametrize("source", ["float64", "float32"])
 def test_a_cast_is_the_nearest_value(source: str, target: str) -> None:
     oracle = Oracle(dtype_of(target))
-    values = samples(oracle, 5000).astype(source)
+    with np.errstate(over="ignore"):
+        values = samples(oracle, 5000).astype(source)
+    values = values[np.isfinite(values)]
     with np.errstate(all="ignore"):
         expected = [oracle(float(x)) for x in values]
     held = np.array([x is not None for x in expected])

@@ -35,8 +35,9 @@ def grouped(names: Iterable[str]) -> list[Group]:
     >>> [g.label for g in grouped(["a.0.w", "a.1.w", "head", "a.2.w", "a.4.w"])]
     ['a.{0..2,4}.w', 'head']
     """
-    groups = [[_NUMBER.split(name)] for name in names]
-    for place in range(1, max((len(g[0]) for g in groups), default=0), 2):
+    groups = [[_NUMBER.split(name)] for name in dict.fromkeys(names)]
+    longest = max((len(rows[0]) for rows in groups), default=0)
+    for place in range(1, min(longest, 2 * _PLACES), 2):
         groups = _join(groups, place)
     return [Group(shown(_label(rows)), tuple("".join(row) for row in rows)) for rows in groups]
 
@@ -69,7 +70,8 @@ def _ranges(texts: list[str]) -> str:
     """`0..2,4`: runs of consecutive numbers, in order."""
     found: list[list[str]] = []
     for text in sorted(texts, key=int):
-        if found and int(text) == int(found[-1][-1]) + 1:
+        last = found[-1][-1] if found else ""
+        if last and str(int(last) + 1).zfill(len(last)) == text:  # 08, 09, 10; not 9, 010
             found[-1] = [found[-1][0], text]
         else:
             found.append([text])

@@ -113,7 +113,7 @@ def _table(rows: Iterable[Row]) -> Iterator[str]:
     by_key: dict[tuple[str, str, str], list[str]] = {}
     for r in rows:
         by_key.setdefault((r.action, r.layout, r.rule), []).append(r.name)
-    cells: list[tuple[str, ...]] = [
+    cells = [
         (g.label + (f" ×{len(g.names)}" if len(g.names) > 1 else ""), action, layout, shown(rule))
         for (action, layout, rule), names in by_key.items()
         for g in grouped(names)

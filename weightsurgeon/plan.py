@@ -185,6 +185,9 @@ def _decode(entry: Mapping[str, Any], sources: Mapping[str, Source]) -> Expr:
     axes = None if text is None else parse(text)
     if "leaf" in entry:
         alias, name = entry["leaf"]
+        if alias not in sources or name not in sources[alias].specs:
+            what = shown(f"tensor {name}" if alias in sources else f"source {alias}")
+            raise PlanError([SurgeryError(f"the plan wants {shown(alias)}: no {what}")])
         expr = leaf(sources[alias], name, sources[alias].specs[name]._replace(axes=axes))
     else:
         inputs = [_decode(x, sources) for x in entry["in"]]

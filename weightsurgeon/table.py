@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 
-def columns(cells: list[tuple[str, ...]], right: Iterable[int] = ()) -> Iterator[str]:
+def columns(cells: Sequence[tuple[str, ...]], right: Iterable[int] = ()) -> Iterator[str]:
     """Cells as aligned columns; a column that is empty everywhere takes no place.
 
     >>> list(columns([("a", "", "1"), ("bb", "", "20")], right=(2,)))
@@ -31,7 +31,7 @@ def human_bytes(n: float) -> str:
         return f"{n:.0f} B"
     for unit in ("KiB", "MiB", "GiB", "TiB"):
         n /= 1024
-        if n < 1024 or unit == "TiB":
+        if n < 1023.5 or unit == "TiB":
             break
     return f"{_three(n)} {unit}"
 
@@ -46,10 +46,10 @@ def human_count(n: float) -> str:
         return f"{n:.0f}"
     for unit in ("k", "M", "G", "T"):
         n /= 1000
-        if n < 1000 or unit == "T":
+        if n < 999.5 or unit == "T":
             break
     return f"{_three(n)} {unit}"
 
 
 def _three(n: float) -> str:
-    return f"{n:.2f}" if n < 10 else f"{n:.1f}" if n < 100 else f"{n:.0f}"
+    return f"{n:.2f}" if n < 9.995 else f"{n:.1f}" if n < 99.95 else f"{n:.0f}"

@@ -36,7 +36,7 @@ class File:
             raise FormatError(self.path, "", _reason(error)) from error
         self._state = os.fstat(self.fd)
         if not stat.S_ISREG(self._state.st_mode):
-            os.close(self.fd)
+            self.close()
             kind = "a folder" if stat.S_ISDIR(self._state.st_mode) else "no regular file"
             raise FormatError(self.path, "", f"is {kind}, not a checkpoint file")
         self.size = self._state.st_size
