@@ -26,6 +26,7 @@ LEAVES: dict[str, dict[str, dict[str, str]]] = {k: v for t in _TABLES for k, v i
 WORDS: dict[str, str] = {k: v for t in _TABLES for k, v in t.WORDS.items()}
 NEUTRAL: dict[str, int] = {"bias": 0, "beta": 0, "mean": 0, "gamma": 1, "variance": 1}
 
+OPTIMIZER = "Optimizer"  # what a file calls the owner of state that belongs to no layer
 DIALECTS = ("keras", "torch", "onnx", "flax", "tf")
 SEPARATOR = {"torch": "."}  # all others write /
 _CHANNELS_LAST = ("keras", "flax", "tf")
@@ -179,7 +180,9 @@ def describe(
     meanings = {}
     for name, slot in slots.items():
         kind = WORDS.get(slot.kind) if slot.kind else told.get(slot.layer)
-        if kind is not None:
+        if slot.kind == OPTIMIZER:
+            meanings[name] = Meaning("optimizer", layer=slot.layer, ground="file")
+        elif kind is not None:
             ground = "inferred" if not slot.kind or slot.options.get("inferred") else "file"
             meanings[name] = _meaning(dialect, slot, kind, specs[name], ground)
         elif slot.options:
