@@ -72,3 +72,20 @@ def test_a_pickle_without_an_end_is_broken(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"." + data)
     with pytest.raises(BrokenFile, match="without an end, from byte 1 on; was the file cut short"):
         pickle_stream.read_pickle(File(tmp_path / "x"), 1, 2**20)
+
+
+def test_no_more_than_a_piece_is_read_behind_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x").write_bytes(b"N0" * 2**19)
+    file, taken = File(tmp_path / "x"), []
+    real = file.pread
+
+    def pread(offset: int, nbytes: int, where: object = "") -> bytes:
+        taken.append(nbytes)
+        return real(offset, nbytes, where)
+
+    monkeypatch.setattr(file, "pread", pread)
+    with pytest.raises(LimitExceeded):
+        pickle_stream.read_pickle(file, 0, 1000)
+    assert taken == [pickle_stream.PIECE]

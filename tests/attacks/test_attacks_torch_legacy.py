@@ -130,9 +130,12 @@ for part in PARTS:
         f"code in the {part}": Attack(within(part, CODE), RefusedFile, r"posix\.system"),
         f"INST in the {part}": Attack(within(part, b"(iposix\nsystem\n"), RefusedFile, "INST"),
     }
-    if part != "value":
-        storage = text("0") + b"Q"
-        ATTACKS[f"a storage in the {part}"] = Attack(within(part, storage), BrokenFile, "outside")
+    if part != "value":  # all others are plain
+        storage, name = text("0") + b"Q", b"ctorch\nfloat32\n"
+        ATTACKS |= {
+            f"a storage in the {part}": Attack(within(part, storage), BrokenFile, "outside"),
+            f"a name in the {part}": Attack(within(part, name), RefusedFile, r"torch\.float32"),
+        }
 
 EMPTY = old(tensor(key="1", numel=0, shape=(0,), strides=(1,)))
 TWINS = {
