@@ -11,7 +11,7 @@ from .mapping.rules import Mapping as Rules
 from .opening import open_checkpoint
 from .outcome import Report, report
 from .plan import Plan
-from .planning import PathLike, Policy, opened, plan_port, plan_run, rules_of
+from .planning import PathLike, Policy, opened, plan_port, plan_run, rules_of, stated
 from .writing import write
 
 __all__ = ["open", "port", "run", "verify"]
@@ -84,6 +84,6 @@ def verify(
     Returns a `Verification`; its `equal` says whether everything agrees.
     """
     rules = rules_of(mapping)
-    here = opened(a, rules.source.dialect if rules else None)
-    there = opened(b, rules.target.dialect if rules else None)
+    here = opened(a, *stated(rules, "source"))
+    there = opened(b, *stated(rules, "target"))
     return compare(here, there, rules, atol, progress, sizes or {})

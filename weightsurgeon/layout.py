@@ -145,7 +145,7 @@ def check_axes(here: Meeting, there: Meeting) -> None:
 
     Errors: SpecError `axes`: a silent transpose, whatever the sizes.
     """
-    for axis in here.keys() & there.keys():
+    for axis in [name for name in here if name in there]:
         a, b = ([x.name for x in side[axis]] for side in (here, there))
         reordered = sorted(a) == sorted(b) and a != b
         if reordered or (len(a) == len(b) == 1 and {*a, *b} in _OPPOSED):

@@ -30,15 +30,19 @@ PathLike = str | os.PathLike[str]
 Policy = str | Mapping[str, str] | Iterable[str]
 
 
-def opened(path: PathLike | Checkpoint, dialect: str | None = None, file: str = "") -> Checkpoint:
+def opened(
+    path: PathLike | Checkpoint, dialect: str | None = None, file: str = "", spent: str = ""
+) -> Checkpoint:
     """The checkpoint itself, or that of a path, in the dialect that a mapping (`file`) states.
 
-    Errors: PlanError `schema` where our own metadata in the file states another dialect.
+    Errors: PlanError `schema` where our own metadata in the file states another dialect, `twice`
+    where the mapping of the hash `spent` made it.
     """
-    if isinstance(path, Checkpoint):
-        return path
-    checkpoint = open_checkpoint(path)
-    if dialect in (None, checkpoint.dialect):
+    checkpoint = path if isinstance(path, Checkpoint) else open_checkpoint(path)
+    if spent in mappings_of(checkpoint.source):
+        text = f"{shown(checkpoint.path)} was made by this mapping; use the original, or --again"
+        raise PlanError([MappingError("twice", text, file)])
+    if dialect in (None, checkpoint.dialect) or isinstance(path, Checkpoint):
         return checkpoint
     if checkpoint.dialect_ground == "metadata":
         text = f"{shown(path)} is written in the dialect {checkpoint.dialect}, not in {dialect}"
@@ -65,13 +69,13 @@ def plan_port(
     path = os.fspath(dst)
     container = container or container_of(path)
     rules = rules_of(mapping)
-    source = opened(src, *_stated(rules, "source"))
+    spent = rules.hash if rules is not None and not again else ""
+    source = opened(src, *stated(rules, "source"), spent)
     given = into if into is not None else template
-    base = None if given is None else opened(given, *_stated(rules, "target"))
+    base = None if given is None else opened(given, *stated(rules, "target"))
     there = _target_dialect(rules, base, container, to, source)
     if rules is None:
         rules = automatic(source, base, source.dialect, there)
-    _refuse_twice(source, rules, path, again)
     target = Target(path, container, there, _template(container, base, source))
     sources = {"source": source.source, **({"base": base.source} if base is not None else {})}
     keep = into is not None
@@ -79,7 +83,7 @@ def plan_port(
     return carried(compile_plan(job))
 
 
-def _stated(rules: Rules | None, side: str) -> tuple[str | None, str]:
+def stated(rules: Rules | None, side: str) -> tuple[str | None, str]:
     """The dialect that a mapping states for a side, and the mapping's file."""
     return (getattr(rules, side).dialect, rules.file) if rules is not None else (None, "")
 
@@ -118,13 +122,6 @@ def _template(container: str, base: Checkpoint | None, source: Checkpoint) -> So
         if checkpoint is not None and checkpoint.source.container in families:
             return checkpoint.source
     return None
-
-
-def _refuse_twice(source: Checkpoint, rules: Rules, path: str, again: bool) -> None:
-    """A mapping that made the source would be applied to names that are the target's already."""
-    if not again and rules.hash and rules.hash in mappings_of(source.source):
-        text = f"{shown(source.path)} was made by this mapping; use the original, or --again"
-        raise PlanError([MappingError("twice", text, rules.file)])
 
 
 # -- plans in YAML ---------------------------------------------------------------------------
@@ -181,11 +178,10 @@ def _transfer(
     given = step.into or step.template
     if any(name not in states for name in (step.source, given) if name):
         return None
-    source, base = states[step.source], states[given] if given else None
-    rules = step.rules
+    rules, base = step.rules, states[given] if given else None
+    source = opened(states[step.source], *stated(rules, "source"), rules.hash if rules else "")
     there = _target_dialect(rules, base, target.container, step.to, source)
     rules = rules or automatic(source, base, source.dialect, there)
-    _refuse_twice(source, rules, target.path, again=False)
     template = _template(target.container, base, source) if target.container else None
     target = target._replace(dialect=there, template=template)
     keep = step.into is not None

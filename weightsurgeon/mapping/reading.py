@@ -176,7 +176,8 @@ class Reader:
         try:
             return read(*args)
         except (ValueError, SpecError) as error:
-            self.refuse(at, str(error), getattr(error, "id", "schema"))
+            id = getattr(error, "id", "shape")
+            self.refuse(at, str(error), "schema" if id == "shape" else id)  # no tensor is near yet
             return None
 
     def refuse(self, at: Path, text: str, id: str = "schema") -> None:

@@ -55,9 +55,8 @@ def _require(state: State, claims: dict[str, Claim], some: Claim, ways: dict[str
             continue
         names = [f"{layer}/{n}" if layer else n for n in leaf.names]
         if not any(state.source.find(n) for n in names):
-            text = (
-                f"{shown(layer)} has no {role} ({' or '.join(leaf.names)}); a {some.kind} has one"
-            )
+            leaf_names = " or ".join(leaf.names)
+            text = f"{shown(layer)} has no {leaf_names}: a {some.kind} without its {role}"
             state.draft.problem(some.rule.refused("role", text, some.name))
 
 

@@ -1,0 +1,122 @@
+"""The notation of names: what it reads, what it refuses at load, and what is known but not built."""
+
+from __future__ import annotations
+
+import pytest
+
+from weightsurgeon.mapping.names import NameError_
+from weightsurgeon.mapping.tokens import captures_of, parse
+
+TABLES = {"t": {"q": "query", "a.b": "c"}, "n": {"1": "one"}}
+
+
+def moved(source: str, target: str, name: str, separator: str = ".") -> str | None:
+    """A name brought from one pattern to another."""
+    here = parse(source, TABLES)
+    there = parse(target, TABLES, captures_of(here))
+    found = here.match(name)
+    return None if found is None else there.write(found, separator)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "name", "wanted"),
+    [
+        ("{a}_{i:int}", "{a}.{i}", "x_1_2", "x_1.2"),
+        ("c{i:nth}", "d.{i+1}", "c", "d.1"),
+        ("c{i:nth}", "d.{i+1}", "c_3", "d.4"),
+        ("c{i:nth}", "d.{i+1}", "c_0", None),
+        ("c{i:nth}", "d{i}", "c_3", "d_3"),  # {i} has the type it was given first
+        ("c{i:nth}", "d{i}", "c", "d"),
+        ("c{i:nth}", "d{i:int}", "c", "d0"),
+        ("c.{i:int}", "d{i:nth}", "c.0", "d"),
+        ("a.{i:02}", "b.{i:int}", "a.07", "b.7"),
+        ("a.{i:02}", "b.{i:int}", "a.113", "b.113"),
+        ("a.{i:02}", "b.{i:int}", "a.7", None),
+        ("a.{i:02}", "b.{i:int}", "a.0113", None),
+        ("a.{i:int}", "b.{i:03}", "a.7", "b.007"),
+        ("a.{i:int}", "b.{i}", "a.07", None),
+        ("a.{2*i+1}", "b.{i}", "a.7", "b.3"),
+        ("a.{2*i+1}", "b.{i}", "a.6", None),
+        ("a.{2*i+1}", "b.{i}", "a.0", None),
+        ("a.{i:int}", "b.{3*i-1}", "a.2", "b.5"),
+        ("{x}.w", "{x}/k", "a.w", "a/k"),
+        ("{x}.w", "{x}/k", "a.b.w", None),  # one segment
+        ("{x:path}.w", "{x}/k", "a.b.w", "a.b/k"),
+        ("{p:q|k|v}.w", "{p}", "k.w", "k"),
+        ("{p:q|k|v}.w", "{p}", "x.w", None),
+        ("{p:a.b|c}.w", "{p}", "a/b/w", "a.b"),  # a word may hold separators
+        ("{x@t}.w", "{x@t}", "q.w", "query"),
+        ("{x@t}.w", "{x}", "q.w", "q"),  # the key itself
+        ("{i:int}.w", "{i@n}", "1.w", "one"),  # integer keys are read as text
+        ("{a}.{a}", "{a}", "x.x", "x"),  # twice: one value
+        ("{a}.{a}", "{a}", "x.y", None),
+        ("a{{b}}.w", "c{{d}}", "a{b}.w", "c{d}"),
+        ("a.w", "b", "A.w", None),  # case counts
+        ("lin.weight", "x", "my_lin.weight", None),  # names match whole
+        ("lin.weight", "x", "linxweight", None),  # and a dot is a dot
+        ("a/b", "c", "a.b", "c"),  # reading is neutral to separators
+    ],
+)
+def test_a_name_is_brought_over(source: str, target: str, name: str, wanted: str | None) -> None:
+    assert moved(source, target, name) == wanted
+
+
+def test_a_word_that_a_table_lacks_is_refused() -> None:
+    with pytest.raises(NameError_, match="'a' is no key of table 't'") as caught:
+        moved("{x}.w", "{x@t}", "a.w")
+    assert caught.value.id == "table"
+
+
+def test_a_path_is_joined_with_the_separator_of_the_target() -> None:
+    assert moved("{n:path}.weight", "{n}/kernel", "a.b.c.weight", "/") == "a/b/c/kernel"
+    assert moved("{n:path}.weight", "{n}/kernel", "a.b/c.weight", "") == "a.b/c/kernel"
+
+
+def test_an_index_below_zero_is_refused() -> None:
+    with pytest.raises(NameError_, match="is -1") as caught:
+        moved("a.{i:int}", "b.{i-2}", "a.1")
+    assert caught.value.id == "index"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "words"),
+    [
+        ("{a}{b}", "x", "cannot be told apart"),
+        ("{a}{i:int}", "x", "cannot be told apart"),
+        ("{i:int}{j:int}", "x", "cannot be told apart"),
+        ("{a:path}.{b:path}", "x", "at most one capture is a path"),
+        ("{a", "x", "a brace is not closed"),
+        ("a}", "x", "without an opening"),
+        ("{}", "x", "cannot be read"),
+        ("{1a}", "x", "cannot be read"),
+        ("{a-b}", "x", "cannot be read"),
+        ("{a:float}", "x", "no type 'float'; known: path, int, nth"),
+        ("{i:00}", "x", "no type '00'"),
+        ("{0*i}", "x", "is no index"),
+        ("{9999999999*i}", "x", "is no index"),
+        ("{a}.w", "{a+1}", "a is text, here it is a number; write {a:int}"),
+        ("{a:int}.w", "{a:path}", "a is a number, here it is text"),
+        ("{a}.{a:int}", "x", "a is text"),
+        ("{e...}.w", "x", "gathers and scatters are not built yet"),
+        ("{6*j...+b}.w", "x", "gathers and scatters are not built yet"),
+        ("{p:q|k|v...}.w", "x", "gathers and scatters are not built yet"),
+        ("{6*j+b}.w", "x", "indices of two captures are not built yet"),
+        ("{j+b}.w", "x", "indices of two captures are not built yet"),
+        ("{m:wte|wpe}.w", "{m@tok|pos}.w", "inline tables are not built yet"),
+    ],
+)
+def test_a_pattern_is_refused_at_load(source: str, target: str, words: str) -> None:
+    with pytest.raises(NameError_, match=words.replace("+", r"\+")) as caught:
+        moved(source, target, "never.read")
+    assert caught.value.id == "capture"
+
+
+def test_a_table_must_be_there() -> None:
+    with pytest.raises(NameError_, match="the file has no table 'norms'") as caught:
+        parse("{m@norms}.w", TABLES)
+    assert caught.value.id == "table"
+
+
+@pytest.mark.parametrize("pattern", ["{x:q|k}{y}", "{y}{x@t}", "{x:q|k}{i:int}"])
+def test_words_may_stand_beside_anything(pattern: str) -> None:
+    assert parse(pattern, TABLES)
