@@ -72,7 +72,7 @@ def _open(file: File, limits: Limits) -> Source:
         module = module_of(name)
         if module.sniff(head, file):
             source: Source = module.open(file, limits)
-            if expected not in (None, name):
+            if expected not in (None, name) and FORMATS[name].suffixes:
                 source.remarks.append(f"the suffix says {expected}, the content is {name}")
             return source
     raise FormatError(file.path, "", f"is none of the containers read here: {_guess(head)}")
