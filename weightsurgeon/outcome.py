@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .errors import shown
-from .execute import step_of
+from .execute import bytes_of
 from .grouping import grouped
 from .plan import Line, Origin, Plan
 from .table import columns, human_bytes
@@ -127,9 +127,9 @@ def action_of(plan: Plan, name: str) -> str:
     if origin.action:
         return origin.action
     expr = plan.outputs[name]
-    if step_of(expr) == "copy":
+    found = _ops(bytes_of(expr))
+    if not found:
         return "copied"
-    found = _ops(expr)
     return "cast" if found == {"cast"} else "relaid" if "cast" not in found else "computed"
 
 
