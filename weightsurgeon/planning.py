@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .errors import MappingError, OutputError, PlanError, shown
@@ -21,7 +22,7 @@ from .mapping.derived import Derived, with_history
 from .mapping.rules import Mapping as Rules
 from .neutral import mappings_of
 from .opening import open_checkpoint
-from .plan import Draft, Plan, Target
+from .plan import Draft, Line, Plan, Target
 
 if TYPE_CHECKING:
     from .mapping.steps import Output, Transfer
@@ -204,6 +205,8 @@ def _as_it_is(
 def carried(plan: Plan) -> Plan:
     """The plan, unless its container cannot hold it: refused with all names at once."""
     carries = module_of(plan.target.container).CARRIES
+    if carries.templates:
+        plan = _without_optimizer(plan)
     problems = []
     for dtype in sorted({s.dtype.name for s in plan.specs.values()} - carries.dtypes):
         names = [n for n, s in plan.specs.items() if s.dtype.name == dtype]
@@ -220,6 +223,16 @@ def carried(plan: Plan) -> Plan:
     if problems:
         raise PlanError(problems)
     return plan
+
+
+def _without_optimizer(plan: Plan) -> Plan:
+    """The optimizer's state has no place in a structure that is filled; it is left out, and told."""
+    left = [name for name, m in plan.meanings.items() if m.role == "optimizer"]
+    if not left:
+        return plan
+    outputs = {name: expr for name, expr in plan.outputs.items() if name not in left}
+    line = Line("optimizer", f"{len(left)} tensors of the optimizer are left out")
+    return replace(plan, outputs=outputs, lines=(*plan.lines, line))
 
 
 def _encodable(name: str) -> bool:

@@ -26,7 +26,9 @@ def automatic(
     become two layers.
     """
     if here == there:
-        return Mapping(Side(here), Side(there), (Move("automatic", 0, True, _ALL, _ALL),))
+        wanted = None if base is None or _has_optimizer(base) else _no_optimizer
+        rule = Move("automatic", 0, True, _ALL, _ALL, when=wanted)
+        return Mapping(Side(here), Side(there), (rule,))
     kinds = Kinds(source), Kinds(base)
     unknown = dict[str, list[str]]()
     names = (name for name in source if source.meaning(name).role != "optimizer")
@@ -36,8 +38,12 @@ def automatic(
             unknown.setdefault(reason, []).append(layer or "(the layer itself)")
     if unknown:
         raise PlanError(_problems(unknown, here, there))
-    rule = Layer("automatic", 0, True, (_ALL,), (_ALL,), when=_no_optimizer)
-    return Mapping(Side(here), Side(there), (rule,))
+    layers = Layer("automatic", 0, True, (_ALL,), (_ALL,), when=_no_optimizer)
+    return Mapping(Side(here), Side(there), (layers,))
+
+
+def _has_optimizer(checkpoint: Checkpoint) -> bool:
+    return any(meaning.role == "optimizer" for meaning in checkpoint.meanings.values())
 
 
 def _no_optimizer(name: str, spec: TensorSpec, meaning: Meaning) -> bool:

@@ -119,6 +119,8 @@ def complete_base(state: State, ties: dict[str, str]) -> list[str]:
         stored = base.ties.get(name)
         if stored is not None and stored in state.made:
             ties[name] = stored
+        elif base.meaning(name).role == "optimizer" and state.job.target.template is not None:
+            continue  # a structure that is filled has no place for it
         elif state.job.keep and state.policy["unmatched_target"] == "keep":
             kept.append(name)
             origin = Origin("", (name,), "exact", "kept")
