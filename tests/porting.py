@@ -35,7 +35,7 @@ def count(*shape: int, dtype: str = "float32", start: int = 0) -> Array:
 def save(path: Path, tensors: Tensors, metadata: dict[str, str] | None = None) -> Path:
     """A safetensors file of these tensors; what is in it stands there as we say, not as numpy."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path, metadata)
+    save_file({k: np.require(v, requirements="C") for k, v in tensors.items()}, path, metadata)
     return path
 
 

@@ -191,6 +191,8 @@ class Binder:
         have = axes_of(claim.kind, claim.role, here, rank, options)
         want_rank = None if wanted is None else len(wanted.shape)
         want = axes_of(kind, claim.role, there, want_rank, options, like=have)
+        if rank == 0:  # a counter lies in one way only
+            have = want = Axes(())
         if have is None or want is None:
             raise SpecError(self._no_row(claim, kind, x, have is None), "kind")
         have, want = joined(have, want), joined(want, have)
