@@ -96,7 +96,7 @@ TO_KERAS = {
     "batch_letter": "x.weight → x/kernel: EinsumDense abc,bcd->abd",
     "bias_of_a_place": "x.bias → x/bias: EinsumDense abc,cd->abd",
     "partial_bias": "x.bias → x/bias: EinsumDense abc,cde->abde",
-    "no_statistics": r"x has no mean \(running_mean\); a batchnorm has one",
+    "no_statistics": "role: x has no running_mean: a batchnorm without its mean",
     "transpose_groups": "x.weight → x/kernel: .*out=3 in=4.* does not fit .*out=6 in=4",
 }
 
