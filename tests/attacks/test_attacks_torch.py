@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import resource
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from attacks.build_zip import Fake, build_pt, build_zip, number, state, tensor, text
+from memory import peak_kib
 
 from weightsurgeon.errors import (
     BrokenFile,
@@ -201,19 +199,13 @@ BOMBS = {
 def test_bombs_take_little_memory(bomb: str, tmp_path: Path) -> None:
     """In a child, as the peak of this process is already high."""
     (tmp_path / "x.pt").write_bytes(build_pt(BOMBS[bomb]))
-    code = (
-        "import resource, sys\n"
-        "from weightsurgeon.errors import SurgeryError\n"
-        "from weightsurgeon.formats import open_source\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "try: open_source(sys.argv[1])\n"
-        "except SurgeryError: pass\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    rise = peak_kib(
+        "try: open_source(sys.argv[1])\nexcept SurgeryError: pass",
+        str(tmp_path / "x.pt"),
+        setup="from weightsurgeon.errors import SurgeryError\n"
+        "from weightsurgeon.formats import open_source",
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "x.pt")]
-    found = subprocess.run(command, capture_output=True, check=True, text=True)
-    assert int(found.stdout) < 150 * 1024 + 4 * len(BOMBS[bomb]) // 1024
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0
+    assert rise < 150 * 1024 + 4 * len(BOMBS[bomb]) // 1024
 
 
 @pytest.mark.parametrize("twin", ["plain", "deflated"])

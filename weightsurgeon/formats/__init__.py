@@ -25,12 +25,13 @@ class Format(NamedTuple):
     module: str
     suffixes: tuple[str, ...]
     dialect: str | None = None  # of what is written under this suffix, where the suffix says it
+    kin: str = ""  # the container under whose suffixes it is found as well
 
 
 FORMATS = {
     "safetensors": Format(".safetensors", (".safetensors",)),
     "torch": Format(".torch_zip", (".pt", ".pth", ".bin", ".ckpt"), "torch"),
-    "torch-legacy": Format(".torch_legacy", ()),  # read only
+    "torch-legacy": Format(".torch_legacy", (), kin="torch"),  # read only
     "keras": Format(".keras_zip", (".keras",), "keras"),
     "keras-weights": Format(".keras_weights", (".weights.h5",), "keras"),
     "keras-h5": Format(".keras_legacy", (".h5", ".hdf5"), "keras"),
@@ -72,7 +73,7 @@ def _open(file: File, limits: Limits) -> Source:
         module = module_of(name)
         if module.sniff(head, file):
             source: Source = module.open(file, limits)
-            if expected not in (None, name) and FORMATS[name].suffixes:
+            if expected not in (None, name, FORMATS[name].kin):
                 source.remarks.append(f"the suffix says {expected}, the content is {name}")
             return source
     raise FormatError(file.path, "", f"is none of the containers read here: {_guess(head)}")
