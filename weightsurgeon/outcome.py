@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .errors import shown
+from .expr import leaves
 from .execute import bytes_of
 from .grouping import grouped
 from .plan import Line, Origin, Plan
@@ -127,6 +128,8 @@ def action_of(plan: Plan, name: str) -> str:
     if origin.action:
         return origin.action
     expr = plan.outputs[name]
+    if not any(leaves(expr)):
+        return "made"
     found = _ops(bytes_of(expr))
     if not found:
         return "copied"

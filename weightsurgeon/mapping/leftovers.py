@@ -36,8 +36,8 @@ def judge_sources(state: State, unclaimed: list[str]) -> None:
 def _leftover(state: State, id: str, names: list[str], text: str) -> None:
     action = state.policy[id]
     for group in grouped(names) if action != "ignore" else ():
-        spec = _spec(state, group.names[0])
-        line = f"{group.label} {spec}: {text}"
+        specs = dict.fromkeys(str(_spec(state, name)) for name in group.names)
+        line = f"{group.label} {' or '.join(list(specs)[:3])}: {text}"
         if action in ("error", "keep"):  # a template has no values to keep
             file = state.job.rules.file
             state.draft.problem(MappingError(id.replace("_", "-"), line, file, 0, group.names))
