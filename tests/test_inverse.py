@@ -22,6 +22,13 @@ def test_a_relayout_leads_back_with_its_axes() -> None:
     assert back.numpy().tolist() == x.numpy().tolist()
 
 
+def test_names_come_back_that_were_lost_on_the_way() -> None:
+    x = array(np.arange(6.0).reshape(2, 3), axes=parse("a b"))
+    there = permute(permute(x, (1, 0)).named(None), (1, 0))
+    assert there.spec.axes is None
+    assert str(inverse(there).spec.axes) == "a b"
+
+
 X = array(np.arange(6.0).reshape(2, 3))
 
 

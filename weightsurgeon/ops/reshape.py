@@ -78,8 +78,8 @@ def _run(shape: Shape, block: Block) -> Span:
     return start, start + 1
 
 
-def _cover(shape: Shape, run: Span) -> tuple[Block, Span]:
-    """The smallest block of a group that holds a flat run, and the run that this block is."""
+def _cover(shape: Shape, run: Span) -> tuple[Block, int]:
+    """The smallest block of a group that holds a flat run, and where it starts in flat order."""
     lo, hi = run
     block, start, inner = list[Span](), 0, prod(shape)
     for axis, size in enumerate(shape):
@@ -88,9 +88,9 @@ def _cover(shape: Shape, run: Span) -> tuple[Block, Span]:
         block.append((first, last + 1))
         if first != last:
             block += [(0, n) for n in shape[axis + 1 :]]
-            return tuple(block), (start + first * inner, start + (last + 1) * inner)
+            return tuple(block), start + first * inner
         start += first * inner
-    return tuple(block), (start, start + 1)
+    return tuple(block), start
 
 
 def _pull(expr: Expr, block: Block) -> list[Block]:
@@ -117,12 +117,12 @@ def _compute(expr: Expr, block: Block, values: Sequence[Any]) -> Any:
     for g in groups:
         part = block[g.j0 : g.j1]
         run = _run(new[g.j0 : g.j1], part)
-        _, held = _cover(old[g.i0 : g.i1], run)
-        runs.append(slice(run[0] - held[0], run[1] - held[0]))
+        _, start = _cover(old[g.i0 : g.i1], run)
+        runs.append(slice(run[0] - start, run[1] - start))
         rows, spans = _rows(new[g.j0 : g.j1], part)
         shape += rows
         cut += spans
-    return _view(flat[(*runs, ...)], shape)[(*cut, ...)]  # with ... a 0-d array stays an array
+    return _view(flat[tuple(runs)], shape)[(*cut, ...)]  # with ... a 0-d array stays an array
 
 
 def _rows(shape: Shape, block: Block) -> tuple[list[int], list[slice]]:
