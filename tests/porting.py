@@ -41,7 +41,9 @@ def save(path: Path, tensors: Tensors, metadata: dict[str, str] | None = None) -
 
 def document(rules: str, source: str = "torch", target: str = "torch", more: str = "") -> str:
     """A mapping as YAML; the rules start at line `FIRST`."""
-    head = f"weightsurgeon: 1\nsource: {{dialect: {source}}}\ntarget: {{dialect: {target}}}\nrules:\n"
+    head = (
+        f"weightsurgeon: 1\nsource: {{dialect: {source}}}\ntarget: {{dialect: {target}}}\nrules:\n"
+    )
     return f"{head}{rules}\n{more}\n"
 
 

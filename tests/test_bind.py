@@ -32,7 +32,12 @@ X = count(4, 6)
     [
         ("i o -> o i", "", X, X.T),
         ("(h d) i -> i h d", ", sizes: {h: 2}", X, X.reshape(2, 2, 6).transpose(2, 0, 1)),
-        ("(h d) i -> (d h) i", ", sizes: {d: 2}", X, X.reshape(2, 2, 6).swapaxes(0, 1).reshape(4, 6)),
+        (
+            "(h d) i -> (d h) i",
+            ", sizes: {d: 2}",
+            X,
+            X.reshape(2, 2, 6).swapaxes(0, 1).reshape(4, 6),
+        ),
         ("i o -> -i o", "", X, X[::-1]),
         ("-i o -> -i o", "", X, X),
         ("i o -> i 1 o", "", X, X[:, None]),
@@ -43,7 +48,9 @@ X = count(4, 6)
         ("o (c y x) -> (y x c) o", ", sizes: {y: 3, x: 1}", X, None),
     ],
 )
-def test_a_layout_moves(bench: Bench, layout: str, more: str, x: Array, wanted: Array | None) -> None:
+def test_a_layout_moves(
+    bench: Bench, layout: str, more: str, x: Array, wanted: Array | None
+) -> None:
     if wanted is None:
         wanted = x.reshape(4, 2, 3, 1).transpose(2, 3, 1, 0).reshape(6, 4)
     out = laid(bench, x, layout, more)
@@ -63,7 +70,11 @@ def test_movement_keeps_every_bit_of_every_dtype(bench: Bench) -> None:
     ("layout", "more", "words"),
     [
         ("(h k) d -> d h k", "", "size: a → b: (4, 6) as [(h k) d]: h, k unknown; give sizes: {h:"),
-        ("(h k) d -> d h k", ", sizes: {h: 3}", "shape: a → b: (4, 6) does not fit [(h k) d]: 4 is"),
+        (
+            "(h k) d -> d h k",
+            ", sizes: {h: 3}",
+            "shape: a → b: (4, 6) does not fit [(h k) d]: 4 is",
+        ),
         ("a b c -> c b a", "", "shape: a → b: a tensor of shape (4, 6) cannot be read as [a b c]"),
         ("a 1 -> 1 a", "", "shape: a → b: (4, 6) does not fit [a 1]: 6 is not 1"),
         ("(g:ifo u) i -> i (g:oif u)", "", "shape: a → b: (4, 6) does not fit [(g:ifo u) i]"),
@@ -119,7 +130,9 @@ def test_a_square_matrix_is_not_taken_for_its_transpose(bench: Bench) -> None:
 
     source = known(bench, "keras")  # in out
     for layout in ("a b -> a b", "a b -> b a"):
-        rules = mapping(f'- {{from: fc/kernel, to: fc.weight, layout: "{layout}"}}', "keras", "torch")
+        rules = mapping(
+            f'- {{from: fc/kernel, to: fc.weight, layout: "{layout}"}}', "keras", "torch"
+        )
         template = known(bench, "torch", "template.safetensors")  # out in
         if layout == "a b -> b a":
             port(source, bench.output, rules, template)
@@ -276,7 +289,9 @@ def test_a_depthwise_kernel_needs_its_groups_or_a_base(bench: Bench) -> None:
     torch = {"d.weight": count(3, 3, 2, 2).transpose(2, 3, 0, 1).reshape(4, 1, 3, 3)}
     rules = mapping("- {layer: d, to: d, kind: depthwise}", "torch", "keras")
     (line,) = bench.refuse(torch, rules)
-    assert "size: d.weight → d/kernel: (4, 1, 3, 3) as [(in mult) 1 kh kw]: in, mult unknown" in line
+    assert (
+        "size: d.weight → d/kernel: (4, 1, 3, 3) as [(in mult) 1 kh kw]: in, mult unknown" in line
+    )
     for how in ({"base": keras}, {"sizes": {"mult": 2}}):
         out = bench.port(torch, rules, **how)  # type: ignore[arg-type]
         assert np.array_equal(out["d/kernel"], keras["d/kernel"])

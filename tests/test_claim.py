@@ -108,7 +108,9 @@ def test_a_dead_rule_names_the_nearest(bench: Bench) -> None:
     lines = bench.refuse({"fc1.weight": A}, "- {from: fc1.weigth, to: b}")
     assert any(line.endswith("nearest: fc1.weight") for line in lines)
     lines = bench.refuse({"fc1.weight": A}, "- {layer: fc2, to: b, kind: linear}")
-    assert any(line.endswith("'fc2' matches no tensor of the source; nearest: fc1") for line in lines)
+    assert any(
+        line.endswith("'fc2' matches no tensor of the source; nearest: fc1") for line in lines
+    )
 
 
 def test_a_dead_rule_names_who_took_its_tensors(bench: Bench) -> None:

@@ -144,9 +144,7 @@ def test_a_tie_is_one_tensor_under_two_names(bench: Bench) -> None:
 
 
 def test_a_tie_may_use_the_captures_of_what_it_is_tied_with(bench: Bench) -> None:
-    rules = (
-        '- {tie: "dec.{i}.w", with: "enc.{i:int}.w"}\n- {from: "e.{i:int}.w", to: "enc.{i}.w"}'
-    )
+    rules = '- {tie: "dec.{i}.w", with: "enc.{i:int}.w"}\n- {from: "e.{i:int}.w", to: "enc.{i}.w"}'
     bench.port({"e.0.w": A, "e.1.w": B}, rules)
     assert read_ties(bench) == {"dec.0.w": "enc.0.w", "dec.1.w": "enc.1.w"}
 
@@ -184,7 +182,9 @@ def test_a_tie_obeys_the_base(bench: Bench) -> None:
         f"m.yaml:{FIRST}: shape: head is float32 (3,) in the target, a is float32 (2,)"
     ]
     (line,) = bench.refuse({"a": A}, rules, {"a": A})
-    assert line == f"m.yaml:{FIRST}: no-such-target: head is tied, but the target has no such tensor"
+    assert (
+        line == f"m.yaml:{FIRST}: no-such-target: head is tied, but the target has no such tensor"
+    )
     bench.port({"a": 2 * A}, rules, {"a": A, "head": B})
     assert read_ties(bench) == {"head": "a"}
 

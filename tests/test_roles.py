@@ -21,7 +21,9 @@ W = count(2, 3)
 F = count(3)
 
 
-def rule(kind: str, roles: str, source: str = "keras", target: str = "torch", more: str = "") -> Any:
+def rule(
+    kind: str, roles: str, source: str = "keras", target: str = "torch", more: str = ""
+) -> Any:
     return mapping(f"- {{layer: a, to: b, kind: {kind}, roles: {roles}{more}}}", source, target)
 
 
@@ -31,7 +33,14 @@ def rule(kind: str, roles: str, source: str = "keras", target: str = "torch", mo
         ("linear", ("keras", "torch"), {"a/kernel": W}, "bias", "b.bias", (3,)),
         ("linear", ("torch", "keras"), {"a.weight": W}, "bias", "b/bias", (2,)),
         ("conv", ("torch", "torch"), {"a.weight": count(5, 2, 3, 3)}, "bias", "b.bias", (5,)),
-        ("conv_transpose", ("torch", "keras"), {"a.weight": count(2, 5, 3)}, "bias", "b/bias", (5,)),
+        (
+            "conv_transpose",
+            ("torch", "keras"),
+            {"a.weight": count(2, 5, 3)},
+            "bias",
+            "b/bias",
+            (5,),
+        ),
         ("depthwise", ("keras", "torch"), {"a/kernel": count(3, 3, 2, 4)}, "bias", "b.bias", (8,)),
         ("layernorm", ("keras", "torch"), {"a/gamma": F}, "beta", "b.bias", (3,)),
     ],
@@ -61,7 +70,9 @@ def test_several_roles_are_filled_from_any_sister(bench: Bench) -> None:
 
 def test_an_einsum_bias_has_the_shape_of_its_outputs(bench: Bench) -> None:
     more = ', options: {equation: "abc,cde->abde", bias_axes: de}, sizes: {out0: 2, out1: 3}'
-    out = bench.port({"a.weight": count(6, 4)}, rule("linear", "{bias: fill}", "torch", "keras", more))
+    out = bench.port(
+        {"a.weight": count(6, 4)}, rule("linear", "{bias: fill}", "torch", "keras", more)
+    )
     assert out["b/kernel"].shape == (4, 2, 3)
     assert out["b/bias"].shape == (2, 3)
 

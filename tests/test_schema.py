@@ -244,9 +244,7 @@ def test_ten_kinds_of_mistakes_are_told_at_once() -> None:
 
 def test_the_line_is_that_of_the_key() -> None:
     text = document("-\n  from: a\n\n  to: b\n  layout: a b -> b a\n  sizes:\n    a: x\n")
-    assert refusals(text) == [
-        ("schema", FIRST + 6, "sizes.a wants a whole number from 0, not 'x'")
-    ]
+    assert refusals(text) == [("schema", FIRST + 6, "sizes.a wants a whole number from 0, not 'x'")]
 
 
 def test_what_is_right_is_read() -> None:

@@ -85,7 +85,7 @@ def _distinct(names: Iterable[str]) -> list[str]:
 
 def _why_dead(state: State, rule: Rule) -> str:
     """Who took what the rule would have matched, or the nearest names."""
-    text = _text_of(rule)
+    text, pattern = _text_of(rule)
     for found in state.claims.values():
         with suppress(NameError_):
             if state.claimer.takes(rule, state.source.seen[found.name], found.name):
@@ -95,16 +95,17 @@ def _why_dead(state: State, rule: Rule) -> str:
     names = _distinct(state.source.logical)
     if isinstance(rule, Layer):
         names = list(dict.fromkeys(split(name)[0] for name in names))
-    near = get_close_matches(text, names, 3, 0.4)
+    near = get_close_matches(pattern, names, 3, 0.4)
     hint = f"; nearest: {', '.join(map(shown, near))}" if near else ""
     return f"{text} matches no tensor of the source{hint}"
 
 
-def _text_of(rule: Rule) -> str:
+def _text_of(rule: Rule) -> tuple[str, str]:
+    """How a rule is called, and the pattern that names are near to."""
     if isinstance(rule, Drop):
-        return f"drop {rule.text}"
+        return f"drop {rule.text}", rule.text
     pattern = rule.sources[0] if isinstance(rule, Layer) else rule.source  # type: ignore[attr-defined]
-    return repr(pattern.text)
+    return repr(pattern.text), pattern.text
 
 
 def complete_base(state: State, ties: dict[str, str]) -> list[str]:

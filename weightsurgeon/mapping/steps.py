@@ -50,7 +50,11 @@ def read_job(path: str) -> JobFile:
 
     Errors: PlanError if it is no YAML at all.
     """
-    return _Reader(yaml_data.load(read_text(FilePath(path)), path)).job()
+    document = yaml_data.load(read_text(FilePath(path)), path)
+    if isinstance(document.value, dict) and "rules" in document.value:
+        text = "is a mapping: `weightsurgeon port --mapping` uses it"
+        raise PlanError([schema.refused(document, (), text)])
+    return _Reader(document).job()
 
 
 class _Reader:

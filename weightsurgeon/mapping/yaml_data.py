@@ -50,7 +50,8 @@ def load(text: str, file: str) -> Document:
     except yaml.YAMLError as error:
         mark: Any = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or str(error).split("\n", maxsplit=1)[0]
-        raise _refused(file, mark.line + 1 if mark else 1, f"is no YAML: {what}") from error
+        line = min(mark.line, text.count("\n")) + 1 if mark else 1  # a mark may lie behind the end
+        raise _refused(file, line, f"is no YAML: {what}") from error
     document = Document(None, {}, file)
     return document._replace(value=_value(node, (), document))
 

@@ -100,7 +100,7 @@ def full(shape: Iterable[int], dtype: DType | str, value: float = 0, axes: Any =
 
 
 def _full_infer(
-    specs: Specs, shape: tuple[int, ...], dtype: DType, value: float, axes: Axes | None
+    specs: Specs, shape: tuple[int, ...], dtype: DType, value: float, axes: Axes | None = None
 ) -> TensorSpec:
     digits = {"int": dtype.bits - 1, "uint": dtype.bits, "bool": 1}.get(dtype.kind)
     least = -(2 ** (dtype.bits - 1)) if dtype.kind == "int" else 0
