@@ -36,7 +36,8 @@ def test_within_a_dialect_every_name_is_kept(bench: Bench, names: list[str]) -> 
 
 def known(bench: Bench, dialect: str = "keras") -> Path:
     """A file whose metadata tells the kinds of its layers."""
-    rules = "- {layer: net/fc, to: net/fc, kind: linear}\n- {layer: net/bn, to: net/bn, kind: batchnorm}"
+    rules = "- {layer: net/fc, to: net/fc, kind: linear}\n"
+    rules += "- {layer: net/bn, to: net/bn, kind: batchnorm}"
     tensors = {
         "net/fc/kernel": count(2, 3),
         "net/fc/bias": count(3),

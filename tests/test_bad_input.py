@@ -1,4 +1,4 @@
-"""Bad input in one clear line: file, line or tensor, and what to do; exit code 2, nothing changed."""
+"""Bad input in one clear line: file, line or tensor, what to do; exit code 2, nothing changed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda p: None, "there is no such file"),
     "folder": (lambda p: p.mkdir(), "is a folder, not a checkpoint file"),
-    "fifo": (lambda p: os.mkfifo(p), "is no regular file"),
+    "fifo": (os.mkfifo, "is no regular file"),
     "empty": (lambda p: p.write_bytes(b""), "is empty"),
     "text": (lambda p: p.write_text("weights!\n" * 9), "is none of the containers read here"),
     "lfs": (
@@ -73,13 +73,21 @@ def test_a_file_that_is_no_checkpoint(shell: Shell, tmp_path: Path, case: str, p
     make, words = FILES[case]
     make(tmp_path / "bad.safetensors")
     before = hashes(tmp_path)
-    call = shell(*{
-        "src": ["port", "bad.safetensors", "out.safetensors"],
-        "template": ["port", "in.safetensors", "out.safetensors", "--template", "bad.safetensors"],
-        "a": ["verify", "bad.safetensors", "in.safetensors"],
-        "b": ["verify", "in.safetensors", "bad.safetensors"],
-        "inspect": ["inspect", "bad.safetensors"],
-    }[place])  # fmt: skip
+    call = shell(
+        *{
+            "src": ["port", "bad.safetensors", "out.safetensors"],
+            "template": [
+                "port",
+                "in.safetensors",
+                "out.safetensors",
+                "--template",
+                "bad.safetensors",
+            ],
+            "a": ["verify", "bad.safetensors", "in.safetensors"],
+            "b": ["verify", "in.safetensors", "bad.safetensors"],
+            "inspect": ["inspect", "bad.safetensors"],
+        }[place]
+    )
     assert call.code == 2
     assert call.out == ""
     assert call.err.count("\n") == 1
@@ -107,7 +115,10 @@ MAPPINGS: dict[str, tuple[str, list[str]]] = {
     ),
     "unmatched source": (
         "- {from: fc/kernel, to: head.weight, layout: i o -> o i}",
-        ["m.yaml: unmatched-source: fc/bias float32 (3,): no rule takes it", "unmatched-target: head.bias"],
+        [
+            "m.yaml: unmatched-source: fc/bias float32 (3,): no rule takes it",
+            "unmatched-target: head.bias",
+        ],
     ),
     "unmatched target": (
         "- {drop: fc/bias}\n- {from: fc/kernel, to: head.weight, layout: i o -> o i}",
@@ -118,14 +129,15 @@ MAPPINGS: dict[str, tuple[str, list[str]]] = {
         ["m.yaml:6: collision: head.bias is made from an init and from fc/bias (m.yaml:5)"],
     ),
     "shape": (
-        "- {from: fc/kernel, to: head.weight, layout: i o -> i o}\n- {from: fc/bias, to: head.bias}",
+        "- {from: fc/kernel, to: head.weight, layout: i o -> i o}\n"
+        "- {from: fc/bias, to: head.bias}",
         ["m.yaml:5: shape: fc/kernel → head.weight: float32 (2, 3) does not fit float32 (3, 2)"],
     ),
     "no such target": (
         "- {layer: fc, to: haed, kind: linear}",
-        ["m.yaml:5: no-such-target: haed.weight is made, but the target has no such tensor; did you"],
+        ["m.yaml:5: no-such-target: haed.weight is made, but the target has no such tensor"],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", MAPPINGS)
@@ -135,9 +147,15 @@ def test_a_mapping_that_does_not_fit(shell: Shell, tmp_path: Path, case: str, mo
     rules(text)
     before = hashes(tmp_path)
     call = shell(
-        "port", "in.safetensors", "out.safetensors", "--mapping", "m.yaml", mode, "base.safetensors",
+        "port",
+        "in.safetensors",
+        "out.safetensors",
+        "--mapping",
+        "m.yaml",
+        mode,
+        "base.safetensors",
         *(["--policy", "strict"] if mode == "--into" else []),
-    )  # fmt: skip
+    )
     assert call.code == 2
     for words in wanted:
         assert words in call.err
@@ -212,15 +230,23 @@ def test_a_file_size_limit_leaves_the_old_output(shell: Shell, tmp_path: Path) -
         resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, 65_536))
 
     done = subprocess.run(
-        [sys.executable, "-m", "weightsurgeon", "port", "big.safetensors", "out.safetensors",
-         "--mapping", "m.yaml"],
+        [
+            sys.executable,
+            "-m",
+            "weightsurgeon",
+            "port",
+            "big.safetensors",
+            "out.safetensors",
+            "--mapping",
+            "m.yaml",
+        ],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(Path(weightsurgeon.__file__).parents[1])},
         preexec_fn=limited,
         capture_output=True,
         text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("out.safetensors: ")

@@ -195,7 +195,7 @@ def test_a_cast_that_loses_is_refused_unless_asked_for(bench: Bench) -> None:
         "say cast: bfloat16, or --policy lossy_cast=list"
     )
     wanted = x.astype(ml_dtypes.bfloat16)
-    out = bench.port({"a": x}, rules, {"a": wanted}, policy="lossy_cast=list".split())
+    out = bench.port({"a": x}, rules, {"a": wanted}, policy=["lossy_cast=list"])
     assert out["a"].dtype == ml_dtypes.bfloat16
     assert out["a"].tobytes() == wanted.tobytes()
     assert bench.lines("lossy-cast") == ["float32 rounded to bfloat16: a"]
@@ -235,39 +235,90 @@ def test_a_finite_value_without_a_place_is_refused(bench: Bench) -> None:
 F = count(2)
 CASES: dict[str, tuple[str, dict[str, Array], dict[str, Array], str, str]] = {
     # kind: (kind, Keras leaves, torch leaves, more of the rule there, more of it back)
-    "linear": ("linear", {"kernel": count(2, 3), "bias": count(3)},
-               {"weight": count(2, 3).T, "bias": count(3)}, "", ""),
-    "conv1": ("conv", {"kernel": count(3, 2, 4)}, {"weight": count(3, 2, 4).transpose(2, 1, 0)}, "", ""),
-    "conv2": ("conv", {"kernel": count(3, 2, 4, 5), "bias": count(5)},
-              {"weight": count(3, 2, 4, 5).transpose(3, 2, 0, 1), "bias": count(5)}, "", ""),
-    "conv3": ("conv", {"kernel": count(2, 3, 2, 4, 5)},
-              {"weight": count(2, 3, 2, 4, 5).transpose(4, 3, 0, 1, 2)}, "", ""),
-    "conv_transpose": ("conv_transpose", {"kernel": count(3, 2, 4, 5)},
-                       {"weight": count(3, 2, 4, 5).transpose(3, 2, 0, 1)}, "", ""),
-    "depthwise": ("depthwise", {"kernel": count(3, 3, 2, 2), "bias": count(4)},
-                  {"weight": count(3, 3, 2, 2).transpose(2, 3, 0, 1).reshape(4, 1, 3, 3),
-                   "bias": count(4)}, "", ", options: {groups: 2}"),
+    "linear": (
+        "linear",
+        {"kernel": count(2, 3), "bias": count(3)},
+        {"weight": count(2, 3).T, "bias": count(3)},
+        "",
+        "",
+    ),
+    "conv1": (
+        "conv",
+        {"kernel": count(3, 2, 4)},
+        {"weight": count(3, 2, 4).transpose(2, 1, 0)},
+        "",
+        "",
+    ),
+    "conv2": (
+        "conv",
+        {"kernel": count(3, 2, 4, 5), "bias": count(5)},
+        {"weight": count(3, 2, 4, 5).transpose(3, 2, 0, 1), "bias": count(5)},
+        "",
+        "",
+    ),
+    "conv3": (
+        "conv",
+        {"kernel": count(2, 3, 2, 4, 5)},
+        {"weight": count(2, 3, 2, 4, 5).transpose(4, 3, 0, 1, 2)},
+        "",
+        "",
+    ),
+    "conv_transpose": (
+        "conv_transpose",
+        {"kernel": count(3, 2, 4, 5)},
+        {"weight": count(3, 2, 4, 5).transpose(3, 2, 0, 1)},
+        "",
+        "",
+    ),
+    "depthwise": (
+        "depthwise",
+        {"kernel": count(3, 3, 2, 2), "bias": count(4)},
+        {"weight": count(3, 3, 2, 2).transpose(2, 3, 0, 1).reshape(4, 1, 3, 3), "bias": count(4)},
+        "",
+        ", options: {groups: 2}",
+    ),
     "embedding": ("embedding", {"embeddings": count(5, 3)}, {"weight": count(5, 3)}, "", ""),
-    "batchnorm": ("batchnorm",
-                  {"gamma": F, "beta": F + 1, "moving_mean": F + 2, "moving_variance": F + 3},
-                  {"weight": F, "bias": F + 1, "running_mean": F + 2, "running_var": F + 3,
-                   "num_batches_tracked": np.array(0)}, "", ""),
+    "batchnorm": (
+        "batchnorm",
+        {"gamma": F, "beta": F + 1, "moving_mean": F + 2, "moving_variance": F + 3},
+        {
+            "weight": F,
+            "bias": F + 1,
+            "running_mean": F + 2,
+            "running_var": F + 3,
+            "num_batches_tracked": np.array(0),
+        },
+        "",
+        "",
+    ),
     "layernorm": ("layernorm", {"gamma": F, "beta": F + 1}, {"weight": F, "bias": F + 1}, "", ""),
     "groupnorm": ("groupnorm", {"gamma": F, "beta": F + 1}, {"weight": F, "bias": F + 1}, "", ""),
     "rmsnorm": ("rmsnorm", {"scale": F}, {"weight": F}, "", ""),
-    "flatten": ("linear", {"kernel": count(12, 2), "bias": F},
-                {"weight": count(12, 2).reshape(2, 3, 2, 2).transpose(3, 2, 0, 1).reshape(2, 12),
-                 "bias": F},
-                ", options: {flatten_from: [2, 3, 2]}", ", options: {flatten_from: [2, 3, 2]}"),
-    "flatten1": ("linear", {"kernel": count(6, 2)},
-                 {"weight": count(6, 2).reshape(3, 2, 2).transpose(2, 1, 0).reshape(2, 6)},
-                 ", options: {flatten_from: [3, 2]}", ", options: {flatten_from: [3, 2]}"),
-    "einsum": ("linear", {"kernel": count(4, 2, 3), "bias": count(2, 3)},
-               {"weight": count(4, 2, 3).reshape(4, 6).T, "bias": count(6)},
-               ', options: {equation: "abc,cde->abde", bias_axes: de}',
-               ', options: {equation: "abc,cde->abde", bias_axes: de}, '
-               "sizes: {out0: 2, out1: 3}"),
-}  # fmt: skip
+    "flatten": (
+        "linear",
+        {"kernel": count(12, 2), "bias": F},
+        {
+            "weight": count(12, 2).reshape(2, 3, 2, 2).transpose(3, 2, 0, 1).reshape(2, 12),
+            "bias": F,
+        },
+        ", options: {flatten_from: [2, 3, 2]}",
+        ", options: {flatten_from: [2, 3, 2]}",
+    ),
+    "flatten1": (
+        "linear",
+        {"kernel": count(6, 2)},
+        {"weight": count(6, 2).reshape(3, 2, 2).transpose(2, 1, 0).reshape(2, 6)},
+        ", options: {flatten_from: [3, 2]}",
+        ", options: {flatten_from: [3, 2]}",
+    ),
+    "einsum": (
+        "linear",
+        {"kernel": count(4, 2, 3), "bias": count(2, 3)},
+        {"weight": count(4, 2, 3).reshape(4, 6).T, "bias": count(6)},
+        ', options: {equation: "abc,cde->abde", bias_axes: de}',
+        ', options: {equation: "abc,cde->abde", bias_axes: de}, sizes: {out0: 2, out1: 3}',
+    ),
+}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -293,7 +344,7 @@ def test_a_depthwise_kernel_needs_its_groups_or_a_base(bench: Bench) -> None:
         "size: d.weight → d/kernel: (4, 1, 3, 3) as [(in mult) 1 kh kw]: in, mult unknown" in line
     )
     for how in ({"base": keras}, {"sizes": {"mult": 2}}):
-        out = bench.port(torch, rules, **how)  # type: ignore[arg-type]
+        out = bench.port(torch, rules, **how)
         assert np.array_equal(out["d/kernel"], keras["d/kernel"])
 
 

@@ -1,4 +1,4 @@
-"""Who takes what: the first rule whose name fits; what nobody takes, and rules that take nothing."""
+"""Who takes what: the first rule that fits; what nobody takes, and rules that take nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: what it says, on which stream, with which exit code; nothing drives a terminal."""
+"""The command line: what it says, on which stream, with which exit code; no name drives it."""
 
 from __future__ import annotations
 

@@ -19,6 +19,10 @@ from weightsurgeon.mapping.rules import Mapping as Rules
 A, B = count(2), count(3, 2)
 
 
+def floats(*values: float) -> np.ndarray[Any, Any]:
+    return np.array(values, "float32")
+
+
 def compared(
     folder: Path, a: Tensors, b: Tensors, rules: Rules | None = None, **how: Any
 ) -> Verification:
@@ -36,7 +40,7 @@ def test_equal_files_are_equal(tmp_path: Path) -> None:
 
 
 def test_bits_count_and_not_values(tmp_path: Path) -> None:
-    found = compared(tmp_path, {"x": np.zeros(3, "f4")}, {"x": np.float32([0, -0.0, 0])})
+    found = compared(tmp_path, {"x": np.zeros(3, "f4")}, {"x": floats(0, -0.0, 0)})
     assert not found.equal
     assert found.differing[0].difference.count == 1
     assert found.differing[0].difference.worst == 0
@@ -72,7 +76,7 @@ def test_the_worst_tensor_is_first(tmp_path: Path) -> None:
 
 
 def test_a_difference_can_be_allowed(tmp_path: Path) -> None:
-    a, b = {"x": np.float32([1, 2])}, {"x": np.float32([1, 2.5])}
+    a, b = {"x": floats(1, 2)}, {"x": floats(1, 2.5)}
     assert not compared(tmp_path, a, b, atol=0.49).equal
     found = compared(tmp_path, a, b, atol=0.5)
     assert found.equal
@@ -105,7 +109,7 @@ def test_what_only_one_side_has_is_a_difference(
 
 
 def test_a_cast_is_compared_after_its_one_rounding(tmp_path: Path) -> None:
-    x = np.float32([1.00390625, 3])
+    x = floats(1.00390625, 3)
     assert compared(tmp_path, {"x": x}, {"x": x.astype(ml_dtypes.bfloat16)}).equal
     off = x.astype(ml_dtypes.bfloat16) * 2
     assert not compared(tmp_path, {"x": x}, {"x": off}).equal

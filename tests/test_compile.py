@@ -1,4 +1,4 @@
-"""From rules and files to a plan: policies, bases, selections, drops; and back again, bit for bit."""
+"""From rules and files to a plan: policies, bases, selections, drops; and back, bit for bit."""
 
 from __future__ import annotations
 

@@ -153,12 +153,24 @@ def test_a_tie_may_use_the_captures_of_what_it_is_tied_with(bench: Bench) -> Non
     ("rules", "words"),
     [
         ("- {tie: b, with: c}\n- {from: a, to: d}", "tie: no rule makes 'c'"),
-        ("- {tie: b, with: a}\n- {from: a, to: a}\n- {from: x, to: b}", f"collision: b is made by m.yaml:{FIRST + 2} too"),
-        ('- {tie: "n.{i-5}", with: "{i:int}.w"}\n- {from: a, to: 1.w}', "index: 'n.{i-5}' with i=1 is -4"),
-        ('- {tie: "{x}", with: "{x}_{y}"}\n- {from: a, to: a}', "capture: both sides name the same captures; only one has y"),
-        ('- {tie: "{x}.{y}", with: "{x}_{y}"}\n- {from: a, to: a_b_c}', "ambiguous: a_b_c fits '{x}_{y}' in two ways"),
+        (
+            "- {tie: b, with: a}\n- {from: a, to: a}\n- {from: x, to: b}",
+            f"collision: b is made by m.yaml:{FIRST + 2} too",
+        ),
+        (
+            '- {tie: "n.{i-5}", with: "{i:int}.w"}\n- {from: a, to: 1.w}',
+            "index: 'n.{i-5}' with i=1 is -4",
+        ),
+        (
+            '- {tie: "{x}", with: "{x}_{y}"}\n- {from: a, to: a}',
+            "capture: both sides name the same captures; only one has y",
+        ),
+        (
+            '- {tie: "{x}.{y}", with: "{x}_{y}"}\n- {from: a, to: a_b_c}',
+            "ambiguous: a_b_c fits '{x}_{y}' in two ways",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_tie_is_refused(bench: Bench, rules: str, words: str) -> None:
     from weightsurgeon.errors import PlanError
 
@@ -193,7 +205,8 @@ def test_a_tie_sees_names_without_the_prefix_of_the_base(bench: Bench) -> None:
     from weightsurgeon.mapping.load import loads
 
     rules = loads(
-        'weightsurgeon: 1\nsource: {dialect: torch}\ntarget: {dialect: torch, optional_prefix: "m."}\n'
+        "weightsurgeon: 1\nsource: {dialect: torch}\n"
+        'target: {dialect: torch, optional_prefix: "m."}\n'
         "rules:\n- {tie: head, with: tok}\n- {from: a, to: tok}\n",
         "m.yaml",
     )

@@ -85,7 +85,7 @@ words = st.text("ab_0", min_size=1, max_size=4)
 
 @given(words, st.integers(0, 10**6), st.lists(words, min_size=1, max_size=3).map(".".join))
 def test_what_is_written_is_read_again(x: str, i: int, path: str) -> None:
-    values = {"x": x, "i": i, "j": i, "n": path, "k": i}
+    values: dict[str, str | int] = {"x": x, "i": i, "j": i, "n": path, "k": i}
     pattern = parse("{x}/{2*i+3}/b{j:nth}/{n:path}/{k:03}/end")
     written = pattern.write(values, ".")
     assert pattern.match(written) == values

@@ -8,7 +8,7 @@ import pytest
 from porting import count, document, lines_of, save
 
 from weightsurgeon.api import run
-from weightsurgeon.errors import PlanError, SurgeryError
+from weightsurgeon.errors import SurgeryError
 
 A = count(2)
 
@@ -42,10 +42,22 @@ def refused(folder: Path, text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("old", "new", "wanted"),
     [
-        ("sources:", "sourses:", ["p.yaml:1: schema: the key 'sources' is missing", "unknown; did you mean 'sources'?"]),
-        ("{path: a.safetensors}", "{pth: a.safetensors}", ["p.yaml:3: schema: the key 'path' is missing"]),
+        (
+            "sources:",
+            "sourses:",
+            ["p.yaml:1: schema: the key 'sources' is missing", "unknown; did you mean 'sources'?"],
+        ),
+        (
+            "{path: a.safetensors}",
+            "{pth: a.safetensors}",
+            ["p.yaml:3: schema: the key 'path' is missing"],
+        ),
         ("{path: a.safetensors}", "5", ["p.yaml:3: schema: wants a map of path, dialect"]),
-        ("{path: a.safetensors}", "{path: a.safetensors, dialect: tf2}", ["p.yaml:3: schema: dialect wants keras"]),
+        (
+            "{path: a.safetensors}",
+            "{path: a.safetensors, dialect: tf2}",
+            ["p.yaml:3: schema: dialect wants keras"],
+        ),
         ("transfer: {", "assemble: {", ["p.yaml:5: schema: the key 'assemble' is not built yet"]),
         ("transfer: {", "prune: {", ["the key 'prune' is not built yet"]),
         ("transfer: {", "merge: {", ["the key 'merge' is not built yet"]),
@@ -64,14 +76,26 @@ def refused(folder: Path, text: str) -> list[str]:
         ("m.yaml", "n.yaml", ["p.yaml:5: schema: there is no mapping n.yaml; shipped are"]),
         ("from: b,", "from: c,", ["p.yaml:6: schema: there is no 'c' here", "nothing reads 'b'"]),
         ("out.safetensors", "out.xyz", ["p.yaml:6: schema: ", "no container has this suffix"]),
-        ("out.safetensors}", "out.x, format: zip}", ["p.yaml:6: schema: no container 'zip'; known: safetensors"]),
-        ("out.safetensors}", "o.safetensors, shard_size: 5GB}", ["p.yaml:6: schema: the key 'shard_size' is not built yet"]),
+        (
+            "out.safetensors}",
+            "out.x, format: zip}",
+            ["p.yaml:6: schema: no container 'zip'; known: safetensors"],
+        ),
+        (
+            "out.safetensors}",
+            "o.safetensors, shard_size: 5GB}",
+            ["p.yaml:6: schema: the key 'shard_size' is not built yet"],
+        ),
         ("output:", "otput:", ["the key 'output' is missing", "unknown; did you mean 'output'?"]),
         ("a.safetensors", "z.safetensors", ["z.safetensors: there is no such file"]),
-        ("weightsurgeon: 1", "weightsurgeon: 2", ["p.yaml:1: schema: weightsurgeon wants 1, not '2'"]),
+        (
+            "weightsurgeon: 1",
+            "weightsurgeon: 2",
+            ["p.yaml:1: schema: weightsurgeon wants 1, not '2'"],
+        ),
         ("- transfer", "- 5\n- transfer", ["p.yaml:5: schema: wants a map of transfer"]),
     ],
-)  # fmt: skip
+)
 def test_a_plan_is_refused(folder: Path, old: str, new: str, wanted: list[str]) -> None:
     assert old in GOOD
     lines = refused(folder, GOOD.replace(old, new, 1))
@@ -126,7 +150,6 @@ output: {from: e, path: out.nope, ties: {}}
         assert any(words in line for line in lines), (words, lines)
 
 
-def test_two_plans_of_one_mistake_each_say_it_once(folder: Path) -> None:
+def test_a_mistake_is_told_once(folder: Path) -> None:
     lines = refused(folder, GOOD.replace("m.yaml", "n.yaml"))
     assert len(lines) == 1
-    assert PlanError

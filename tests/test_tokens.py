@@ -1,4 +1,4 @@
-"""The notation of names: what it reads, what it refuses at load, and what is known but not built."""
+"""The notation of names: what it reads, what it refuses, and what is known but not built."""
 
 from __future__ import annotations
 
