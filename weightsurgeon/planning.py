@@ -226,7 +226,7 @@ def carried(plan: Plan) -> Plan:
 
 
 def _without_optimizer(plan: Plan) -> Plan:
-    """The optimizer's state has no place in a structure that is filled; it is left out, and told."""
+    """The optimizer's state has no place in a structure that is filled: left out, and told."""
     left = [name for name, m in plan.meanings.items() if m.role == "optimizer"]
     if not left:
         return plan
