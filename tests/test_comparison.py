@@ -189,3 +189,11 @@ def test_empty_and_scalar_tensors(tmp_path: Path) -> None:
     found = compared(tmp_path, tensors, tensors | {"scalar": np.array(3.0)})
     assert "scalar: 1 of 1 differ, worst |Δ| 1 at []" in str(found)
     assert compared(tmp_path, {}, {}).equal
+
+
+def test_what_was_filled_is_compared(tmp_path: Path) -> None:
+    rules = mapping("- {layer: fc, to: fc, kind: linear, roles: {bias: fill}}", "keras", "torch")
+    a, b = {"fc/kernel": B}, {"fc.weight": B.T, "fc.bias": np.zeros(2, "f4")}
+    assert compared(tmp_path, a, b, rules).equal
+    found = compared(tmp_path, a, b | {"fc.bias": np.ones(2, "f4")}, rules)
+    assert [p.b for p in found.differing] == ["fc.bias"]

@@ -345,3 +345,10 @@ def test_many_names_and_rules_take_no_time(bench: Bench) -> None:
         port(source, bench.output, mapping("\n".join(rules + dead)))
     assert time.monotonic() - start < 10
     assert len(caught.value.problems) == 20
+
+
+def test_what_a_template_has_and_is_excluded_is_not_missed(bench: Bench) -> None:
+    rules = mapping("- {from: a, to: a}", more="exclude: head.*")
+    assert sorted(bench.port({"a": A}, rules, {"a": A, "head.w": C})) == ["a"]
+    lines = bench.refuse({"a": A}, rules, {"a": A, "head.w": C, "tail.w": C})
+    assert lines == ["m.yaml: unmatched-target: tail.w float32 (3,): no rule makes it"]

@@ -225,3 +225,14 @@ def test_ties_of_the_source_live_on(bench: Bench) -> None:
     assert read_ties(bench) == {}
     port(tied, bench.output)
     assert read_ties(bench) == {"head": "wte"}
+
+
+def test_ties_of_the_base_live_on(bench: Bench) -> None:
+    bench.port({"a": B}, "- {tie: head, with: tok}\n- {from: a, to: tok}")
+    base = bench.output.rename(bench.folder / "tied.safetensors")
+    bench.port({"a": A}, "- {from: a, to: tok}", template=base)
+    assert read_ties(bench) == {"head": "tok"}
+    bench.port({"a": A, "b": B}, "- {from: a, to: tok}\n- {from: b, to: head}", template=base)
+    assert read_ties(bench) == {}  # each was made on its own
+    lines = bench.refuse({"a": A}, "- {from: a, to: head}", template=base)
+    assert lines == ["m.yaml: unmatched-target: tok float32 (2,): no rule makes it"]

@@ -162,3 +162,10 @@ def test_a_counter_stays_within_torch(bench: Bench) -> None:
     rules = mapping("- {layer: a, to: b, kind: batchnorm}")
     counted = BN["torch"] | {"a.num_batches_tracked": np.array(9)}
     assert bench.port(counted, rules)["b.num_batches_tracked"] == 9
+
+
+def test_a_filled_bias_of_joined_outputs(bench: Bench) -> None:
+    more = ', options: {equation: "abc,cde->abde", bias_axes: de}'
+    rules = rule("linear", "{bias: fill}", "keras", "torch", more)
+    out = bench.port({"a/kernel": count(4, 2, 3)}, rules)
+    assert out["b.bias"].shape == (6,)
