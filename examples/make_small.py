@@ -1,6 +1,6 @@
 """Makes small.keras, the input of the examples: a convolution, a batch norm, Flatten, two Dense.
 
-    KERAS_BACKEND=torch python examples/make_small.py
+KERAS_BACKEND=torch python examples/make_small.py
 """
 
 from __future__ import annotations

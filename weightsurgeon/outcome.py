@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .errors import shown
-from .expr import leaves
 from .execute import bytes_of
+from .expr import leaves
 from .grouping import grouped
 from .plan import Line, Origin, Plan
 from .table import columns, human_bytes

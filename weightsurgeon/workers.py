@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WORKERS = min(2, os.cpu_count() or 1)
 SCRATCH_BYTES = 17 * 2**20  # a 2048×2048 float32 kernel is read whole; see benchmarks
-PIECE_BYTES = 2**20  # what is written at once: stays in the cache between the two copies
+PIECE_BYTES = 2**21  # what is written at once: stays in the cache between the two copies
 LINE = 64  # a write is fastest where memory and file agree modulo a cache line
 
 
