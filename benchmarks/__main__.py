@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from compileall import compile_dir
 from functools import partial
 from importlib import metadata, util
 from pathlib import Path
@@ -30,6 +31,7 @@ PACKAGES = ("weightsurgeon", "numpy", "torch", "safetensors", "h5py", "ml_dtypes
 def main() -> None:
     """Run the cases whose names contain the words asked for."""
     options = _options()
+    compile_dir(ROOT / "weightsurgeon", quiet=1)  # bytecode, as pip leaves it at an installation
     cases = [c for c in CASES if all(word in c.name for word in options.only)]
     results = []
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="weightsurgeon-bench-") as folder:

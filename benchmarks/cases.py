@@ -53,6 +53,7 @@ class Case(NamedTuple):
 CP = Contender("cp", "cp {src} {dst}")
 CP_SYNC = Contender("cp, sync FILE", "sh -c 'cp {src} {dst} && sync {dst}'")  # as durable as ours
 OURS = Contender("weightsurgeon", "python weightsurgeon port {src} {dst} --mapping {mapping}")
+OURS_AS_CP = Contender("weightsurgeon --no-fsync", f"{OURS.command} --no-fsync")  # no more than cp
 BARE = Contender("python -c pass", "bare -c pass")
 
 
@@ -62,6 +63,7 @@ def files(verb: str, *, with_pt: bool) -> tuple[Contender, ...]:
     rows = (
         CP,
         CP_SYNC,
+        OURS_AS_CP,
         OURS,
         Contender("safetensors.torch", f"{peer}-safetensors {{src}} {{dst}}", needs="safetensors"),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -124,4 +125,16 @@ def test_run_and_verify_are_verbs_too(tmp_path: Path) -> None:
     )
     assert not ws.run(plan, dry_run=True).written
     assert ws.run(str(plan)).written
+    assert ws.verify(tmp_path / "a.safetensors", tmp_path / "b.safetensors").equal
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_the_disk_is_waited_for_only_where_that_is_wanted(
+    durable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(os, "fsync", calls.append)
+    save(tmp_path / "a.safetensors", {"a.weight": A})
+    ws.port(tmp_path / "a.safetensors", tmp_path / "b.safetensors", durable=durable)
+    assert bool(calls) == durable
     assert ws.verify(tmp_path / "a.safetensors", tmp_path / "b.safetensors").equal

@@ -41,32 +41,40 @@ def port(
     again: bool = False,
     dry_run: bool = False,
     progress: Progress | None = None,
+    durable: bool = True,
 ) -> Report:
     """Port a checkpoint to another file, naming and layout.
 
     Without a mapping each layer keeps its name and its tensors get the target dialect's leaf names
     and layouts. `template` gives the target's structure, `into` its values too; `sizes` are axes
-    that no shape tells (`{"h": 12}`).
+    that no shape tells (`{"h": 12}`). Unless `durable` is off, the disk has it when this returns.
 
     Errors: PlanError with every reason, before a byte is read or written; OutputError.
     """
     plan = plan_port(src, dst, mapping, template, into, policy, to, sizes, again)
-    return _carried_out(plan, "port", dry_run, progress)
+    return _carried_out(plan, "port", dry_run, progress, durable)
 
 
-def run(plan: PathLike, dry_run: bool = False, progress: Progress | None = None) -> Report:
+def run(
+    plan: PathLike,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    durable: bool = True,
+) -> Report:
     """Run a plan from a YAML file: its sources, its steps, its output.
 
     Errors: PlanError with every problem of the file and of what it names.
     """
-    return _carried_out(plan_run(plan), "run", dry_run, progress)
+    return _carried_out(plan_run(plan), "run", dry_run, progress, durable)
 
 
-def _carried_out(plan: Plan, command: str, dry_run: bool, progress: Progress | None) -> Report:
+def _carried_out(
+    plan: Plan, command: str, dry_run: bool, progress: Progress | None, durable: bool
+) -> Report:
     """Write a plan, unless it is only looked at: an audit has no path to write to."""
     writes = bool(plan.target.path) and not dry_run
     if writes:
-        write(plan, progress)
+        write(plan, progress, durable)
     return report(plan, command, written=writes)
 
 

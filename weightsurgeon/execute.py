@@ -96,7 +96,7 @@ def execute(
         else:
             streams[name] = expr
     for run in joined(copies):
-        _copy(run, done)
+        _copy(run, sink, done)
         yield from (Fact(name, "copy", plan.outputs[name].spec.nbytes) for name in run.names)
     tasks = ((name, bytes_of(expr)) for name, expr in streams.items())
     work = ((name, x, b) for name, x in tasks for b in blocks(x, SCRATCH_BYTES))
@@ -138,10 +138,10 @@ def _continues(a: Copy, b: Copy) -> bool:
     return follows(a.source, b.source) and follows(a.target, b.target)
 
 
-SLICE = 64 * 2**20  # between two of these a progress bar moves and a signal is heard
+SLICE = 8 * 2**20  # between two of these a progress bar moves, a signal is heard, the disk starts
 
 
-def _copy(run: Copy, done: Progress) -> None:
+def _copy(run: Copy, sink: Sink, done: Progress) -> None:
     for at in range(0, run.source.nbytes, SLICE):
         nbytes = min(SLICE, run.source.nbytes - at)
         source = Extent(run.source.fd, run.source.offset + at, nbytes)
@@ -151,6 +151,7 @@ def _copy(run: Copy, done: Progress) -> None:
         except OSError as error:
             what = f"{shown(run.names[0])}: cannot be copied: {error.strerror or error}"
             raise OutputError(what) from error
+        sink.written(nbytes)
         done(nbytes)
 
 

@@ -11,9 +11,14 @@ from .neutral import encode
 from .plan import Plan
 
 
-def write(plan: Plan, progress: Progress | None = None) -> None:
-    """Execute a plan into its target file, which appears only when it is whole."""
+def write(plan: Plan, progress: Progress | None = None, durable: bool = True) -> None:
+    """Execute a plan into its target file, which appears only when it is whole.
+
+    Where it need not be `durable`, nobody waits for the disk: as after `cp`, the file is whole for
+    every reader, whatever becomes of this process, but a power loss may take it.
+    """
     sink = create_sink(plan.target.container, plan.target.path, order_of(plan))
+    sink.durable = durable
     try:
         for _ in execute(plan, sink, progress):
             pass

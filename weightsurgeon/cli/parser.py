@@ -48,6 +48,8 @@ def planning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--explain", action="store_true", help="print every expression and its rule"
     )
+    text = "do not wait for the disk, as cp does not; only a power loss can take the file then"
+    parser.add_argument("--no-fsync", dest="durable", action="store_false", help=text)
     everything(parser)
 
 

@@ -45,7 +45,7 @@ def carry_out(plan: Plan, command: str, args: Namespace) -> int:
     writes = bool(plan.target.path) and not args.dry_run  # an audit has no path
     if writes:
         with progress(plan.nbytes) as advance:
-            write(plan, advance)
+            write(plan, advance, args.durable)
     result = report(plan, command, written=writes)
     if args.json:
         print_json(result.to_json() | ({"plan": plan.to_json()} if args.explain else {}))

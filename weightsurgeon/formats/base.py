@@ -109,9 +109,13 @@ class Source:
 
 
 class Sink(Protocol):
-    """An output being written. Nothing is seen under its name before `commit`."""
+    """An output being written. Nothing is seen under its name before `commit`.
+
+    durable: whether `commit` waits until the disk has it; set before the first byte is written
+    """
 
     path: str
+    durable: bool
 
     def write(self, name: str, block: Block, values: Array, shape: Shape | None = None) -> None:
         """Write a block of a tensor; tensors and blocks in any order, from any thread.
@@ -121,6 +125,9 @@ class Sink(Protocol):
 
     def extent(self, name: str) -> Extent | None:
         """Where the tensor's bytes shall lie in the unpublished file."""
+
+    def written(self, nbytes: int) -> None:
+        """A hint: so many more bytes stand in the file; a good moment to set the disk to work."""
 
     def commit(self) -> None:
         """Make the output durable and publish it under its name."""

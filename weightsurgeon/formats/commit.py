@@ -41,17 +41,19 @@ class AtomicFile:
         if nbytes:
             os.posix_fallocate(self.fd, 0, nbytes)
 
-    def commit(self) -> None:
-        """Make it durable and publish it."""
+    def commit(self, durable: bool = True) -> None:
+        """Make it durable, unless that is not wanted, and publish it."""
         try:
-            os.fsync(self.fd)
+            if durable:
+                os.fsync(self.fd)
             self.temporary.replace(self.target)
         except OSError as error:
             self.abort()
             raise output_error(self.path, error) from error
         os.close(self.fd)
         self.fd = -1
-        _sync_folder(self.target.parent)
+        if durable:
+            _sync_folder(self.target.parent)
 
     def abort(self) -> None:
         """Remove the temporary; harmless after a commit."""

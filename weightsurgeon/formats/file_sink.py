@@ -37,6 +37,7 @@ class FileSink:
         seal: Callable[[int], None] | None = None,
     ) -> None:
         self.path, self.specs, self.places, self.seal = path, specs, places, seal
+        self.durable = True
         self.unflushed = 0  # a count for a hint: threads may race on it
         self.file = AtomicFile(path, nbytes)
         try:
@@ -56,8 +57,12 @@ class FileSink:
             write_block(self.extent(name), seen, block, values)
         except OSError as error:
             raise output_error(self.path, error) from error
-        self.unflushed += values.nbytes
-        if self.unflushed > FLUSH:
+        self.written(values.nbytes)
+
+    def written(self, nbytes: int) -> None:
+        """Now and then set the disk to work, so that the commit finds little left to do."""
+        self.unflushed += nbytes
+        if self.durable and self.unflushed >= FLUSH:
             self.unflushed = 0
             start_writeback(self.file.fd)
 
@@ -66,13 +71,13 @@ class FileSink:
         return Extent(self.file.fd, self.places[name], self.specs[name].nbytes)
 
     def commit(self) -> None:
-        """Seal, fsync, rename."""
+        """Seal, fsync where durability is wanted, rename."""
         try:
             if self.seal is not None:
                 self.seal(self.file.fd)
         except OSError as error:
             raise output_error(self.path, error) from error
-        self.file.commit()
+        self.file.commit(self.durable)
 
     def abort(self) -> None:
         """Remove the unpublished file."""

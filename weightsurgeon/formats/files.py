@@ -121,10 +121,15 @@ def read_block(
     length, offsets = segments(spec.shape, block, spec.dtype.itemsize)
     if not prod(block_shape(block)):
         return out
-    view = as_bytes(out)
-    for i, offset in enumerate(offsets):
-        run = view[i * length : (i + 1) * length]
-        read_into(extent.fd, run, extent.offset + offset, path, name)
+    view, preadv, at = as_bytes(out), os.preadv, 0
+    try:
+        for offset in offsets:  # there may be very many runs: this loop is all that they cost
+            run = view[at : at + length]
+            if preadv(extent.fd, (run,), extent.offset + offset) != length:
+                read_into(extent.fd, run, extent.offset + offset, path, name)
+            at += length
+    except OSError as error:
+        raise FormatError(path, name, f"cannot be read: {_reason(error)}") from error
     return out
 
 
@@ -133,9 +138,12 @@ def write_block(extent: Extent, spec: TensorSpec, block: Block, values: Array) -
     if not values.size:
         return
     length, offsets = segments(spec.shape, block, spec.dtype.itemsize)
-    view = as_bytes(values)
-    for i, offset in enumerate(offsets):
-        write_all(extent.fd, view[i * length : (i + 1) * length], extent.offset + offset)
+    view, pwrite, at = as_bytes(values), os.pwrite, 0
+    for offset in offsets:
+        run = view[at : at + length]
+        if length > PIECE or pwrite(extent.fd, run, extent.offset + offset) != length:
+            write_all(extent.fd, run, extent.offset + offset)
+        at += length
 
 
 PIECE = 2**20  # larger pwrites were now and then stalled by the kernel, cause unknown
@@ -157,11 +165,10 @@ def copy_range(source: Extent, target: Extent, path: str = "") -> None:
     done = 0
     first = -target.offset % PAGES
     while done < source.nbytes:
-        step = min(first or FLUSH, source.nbytes - done)
+        step = min(first or 2**30, source.nbytes - done)
         got = _copy_some(source.fd, target.fd, step, source.offset + done, target.offset + done)
         if got == 0:
             raise BrokenFile(path, "", "became shorter while it was copied")
-        start_writeback(target.fd, target.offset + done, got)
         done, first = done + got, max(0, first - got)
 
 
