@@ -11,9 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import Case, blocks_of, chains, shapes
 
-from weightsurgeon.blocks import block_sizes, blocks, demand, need, rows, runs
+from weightsurgeon.blocks import block_sizes, blocks, demand, fitting, need, rows, runs
 from weightsurgeon.expr import array, block_shape, slices
-from weightsurgeon.ops.movement import concat, permute, take
+from weightsurgeon.inverse import hole
+from weightsurgeon.layout import relayout
+from weightsurgeon.notation import parse
+from weightsurgeon.ops.movement import concat, permute, reshape, take
+from weightsurgeon.simplify import simplify
+from weightsurgeon.spec import TensorSpec, dtype_of
 
 
 @given(chains(), st.sampled_from([1, 8, 50, 400, 10**6]))
@@ -63,3 +68,24 @@ def test_demand_counts_every_leaf() -> None:
     found = list(demand(joined, ((1, 5), (0, 2))))
     assert [b for _, b in found] == [((1, 2), (0, 2)), ((0, 2), (0, 2)), ((0, 1), (0, 2))]
     assert need(joined, ((1, 5), (0, 2))) == 8 * 8
+
+
+def test_a_flatten_is_read_about_once() -> None:
+    """VGG's first dense kernel: blocks along the wrong axis would read it hundreds of times."""
+    shape = (7 * 7 * 512, 4096)
+    x = hole(TensorSpec(dtype_of("float32"), shape))
+    moved = simplify(relayout(x, parse("(h w c) out"), parse("out (c h w)"), {"h": 7, "w": 7}))
+    moved = moved.inputs[0]  # the last reshape keeps the bytes
+    found = list(blocks(moved, 17 * 2**20))
+    read = sum(need(moved, block) for block in found)
+    assert read <= 2 * moved.spec.nbytes
+
+
+def test_a_block_across_rows_of_a_reshape_is_parted() -> None:
+    x = permute(hole(TensorSpec(dtype_of("float32"), (8, 50, 40))), (0, 2, 1))
+    flat = reshape(x, (16_000,))
+    row = 50 * 40 * 4
+    parts = list(fitting(flat, ((1990, 2010),), row))
+    assert parts[0][0][0] == 1990
+    assert parts[-1][0][1] == 2010
+    assert all(need(flat, part) <= row for part in parts)

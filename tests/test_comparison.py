@@ -197,3 +197,10 @@ def test_what_was_filled_is_compared(tmp_path: Path) -> None:
     assert compared(tmp_path, a, b, rules).equal
     found = compared(tmp_path, a, b | {"fc.bias": np.ones(2, "f4")}, rules)
     assert [p.b for p in found.differing] == ["fc.bias"]
+
+
+def test_a_rounding_is_said(tmp_path: Path) -> None:
+    x = floats(1.00390625, 3)
+    found = compared(tmp_path, {"x": x}, {"x": x.astype(ml_dtypes.bfloat16)})
+    assert "rounded: x" in str(found)
+    assert found.to_json()["rounded"][0]["names"] == ["x"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from strategies import Memory
 
+import weightsurgeon as ws
 from weightsurgeon.errors import BrokenFile
 from weightsurgeon.formats.base import Meaning
 from weightsurgeon.neutral import dialect_of, encode, mappings_of, meanings_of, ties_of
@@ -128,3 +131,17 @@ def test_a_newer_version_is_not_used_and_said_so() -> None:
     assert ties_of(newer) == {}
     assert dialect_of(newer) is None
     assert newer.remarks == ["its layout metadata is of a newer version and is not used"]
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_what_we_write_with_ties_opens_again(suffix: str, tmp_path: Path) -> None:
+    tied = json.dumps({"b.weight": {"tied_to": "a.weight"}})
+    metadata = {"weightsurgeon.version": "1", "weightsurgeon.tensors": tied}
+    source = tmp_path / "x.safetensors"
+    save_file({"a.weight": np.ones((2, 3), "f4")}, source, metadata)
+    for name in ("one", "two"):
+        ws.port(source, made := tmp_path / f"{name}.{suffix}")
+        source = made
+    with ws.open(source) as found:
+        assert list(found) == ["a.weight", "b.weight"]
+        assert found.ties == {"b.weight": "a.weight"}

@@ -12,6 +12,9 @@ from math import prod
 
 from .expr import LEAF, Block, Expr, block_shape
 
+RUN_BYTES = 4096  # what could be moved in the time that one more run takes
+TEMPORARIES = 4  # arithmetic holds its result and some steps on the way to it
+
 
 def demand(expr: Expr, block: Block) -> Iterator[tuple[Expr, Block]]:
     """The leaves and the blocks of them that a block of the expression needs."""
@@ -25,9 +28,22 @@ def demand(expr: Expr, block: Block) -> Iterator[tuple[Expr, Block]]:
 
 def need(expr: Expr, block: Block) -> int:
     """Bytes that must be in memory at once for a block: what is read and what is made."""
-    made = prod(block_shape(block)) * expr.spec.dtype.itemsize
-    read = sum(prod(block_shape(b)) * x.spec.dtype.itemsize for x, b in demand(expr, block))
-    return max(made, read)
+    return max(_nbytes(expr, block), _read(expr, block)) * (TEMPORARIES if _computes(expr) else 1)
+
+
+def _nbytes(expr: Expr, block: Block) -> int:
+    return prod(block_shape(block)) * expr.spec.dtype.itemsize
+
+
+def _read(expr: Expr, block: Block) -> int:
+    return sum(_nbytes(x, part) for x, part in demand(expr, block))
+
+
+def _computes(expr: Expr) -> bool:
+    """Whether an op on the way makes new values, where movement makes views or fills its place."""
+    op = expr.op
+    here = op is not LEAF and op.undo is None and op.place is None
+    return here or any(_computes(x) for x in expr.inputs)
 
 
 def runs(shape: tuple[int, ...], block: Block) -> int:
@@ -40,10 +56,10 @@ def runs(shape: tuple[int, ...], block: Block) -> int:
 
 
 def _cost(expr: Expr, block: Block) -> float:
-    """Runs for each byte of the block."""
+    """Bytes that are read, and runs as if they were bytes, for each byte that is made."""
     many = runs(expr.spec.shape, block)
     many += sum(runs(x.spec.shape, b) for x, b in demand(expr, block))
-    return many / max(1, prod(block_shape(block)))
+    return (many * RUN_BYTES + _read(expr, block)) / max(1, _nbytes(expr, block))
 
 
 def block_sizes(expr: Expr, limit: int) -> tuple[int, ...]:
@@ -51,17 +67,38 @@ def block_sizes(expr: Expr, limit: int) -> tuple[int, ...]:
     sizes = list(expr.spec.shape)
     while True:
         block = tuple((0, n) for n in sizes)
-        choices = [i for i, n in enumerate(sizes) if n > 1]
-        if not choices or need(expr, block) <= limit:
+        if max(sizes, default=1) <= 1 or need(expr, block) <= limit:
             return tuple(sizes)
-        halves = [(*block[:i], (0, -(-sizes[i] // 2)), *block[i + 1 :]) for i in choices]
-        best = min(range(len(choices)), key=lambda k: _cost(expr, halves[k]))
-        sizes[choices[best]] = -(-sizes[choices[best]] // 2)
+        axis = _axis_to_halve(expr, block)
+        sizes[axis] = -(-sizes[axis] // 2)
+
+
+def _axis_to_halve(expr: Expr, block: Block) -> int:
+    """The axis along which half the block costs least."""
+    long = [i for i, (lo, hi) in enumerate(block) if hi - lo > 1]
+    return min(long, key=lambda i: _cost(expr, _halves(block, i)[0]))
+
+
+def _halves(block: Block, axis: int) -> tuple[Block, Block]:
+    lo, hi = block[axis]
+    middle = lo + -(-(hi - lo) // 2)
+    before, after = block[:axis], block[axis + 1 :]
+    return (*before, (lo, middle), *after), (*before, (middle, hi), *after)
 
 
 def blocks(expr: Expr, limit: int) -> Iterator[Block]:
-    """Blocks that cover the tensor, in C order of their corners."""
-    yield from tiles(expr.spec.shape, block_sizes(expr, limit))
+    """Blocks that cover the tensor and each need at most `limit` bytes."""
+    for tile in tiles(expr.spec.shape, block_sizes(expr, limit)):
+        yield from fitting(expr, tile, limit)
+
+
+def fitting(expr: Expr, block: Block, limit: int) -> Iterator[Block]:
+    """The block, or its parts: where it lies across rows of a reshape, it needs both of them."""
+    if need(expr, block) <= limit or all(hi - lo <= 1 for lo, hi in block):
+        yield block
+        return
+    for half in _halves(block, _axis_to_halve(expr, block)):
+        yield from fitting(expr, half, limit)
 
 
 def tiles(shape: tuple[int, ...], sizes: tuple[int, ...]) -> Iterator[Block]:

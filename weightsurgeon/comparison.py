@@ -12,6 +12,7 @@ from .errors import shown
 from .execute import Progress, reduce, run_checks
 from .expr import Expr
 from .formats.base import Checkpoint
+from .grouping import grouped
 from .mapping import policy as policies
 from .mapping.auto import automatic
 from .mapping.compile import Job, compile_plan
@@ -40,6 +41,9 @@ class Verification:
     pairs: tuple[Pair, ...]
     lines: tuple[Line, ...]
     atol: float
+    rounded: tuple[
+        Line, ...
+    ] = ()  # compared after the one rounding that the narrower dtype asks for
 
     @property
     def differing(self) -> tuple[Pair, ...]:
@@ -72,11 +76,13 @@ class Verification:
             "values": self.values,
             "differing": sum(p.difference.count for p in self.pairs),
             "pairs": [_pair(p) for p in self.differing],
+            "rounded": [{"names": list(x.names), "text": x.text} for x in self.rounded],
             "lines": [{"id": x.id, "names": list(x.names), "text": x.text} for x in self.lines],
         }
 
     def __str__(self) -> str:
-        rows = [f"{line.id}: {shown(line.text, 2000)}" for line in self.lines]
+        rows = [f"rounded: {_listed(line)}" for line in self.rounded]
+        rows += [f"{line.id}: {shown(line.text, 2000)}" for line in self.lines]
         rows += [_sentence(p) for p in self.differing[:10]]
         if len(self.differing) > 10:
             rows.append(f"… and {len(self.differing) - 10} more")
@@ -85,6 +91,11 @@ class Verification:
         if self.equal and count:
             total += f", none by more than {self.atol:g}"
         return "\n".join([*rows, f"{'equal' if self.equal else 'different'}: {total}"])
+
+
+def _listed(line: Line) -> str:
+    names = ", ".join(group.label for group in grouped(line.names))
+    return shown(f"{names}: {line.text}, and compared after that", 2000)
 
 
 def _index(flat: int | None, shape: tuple[int, ...]) -> list[int]:
@@ -137,7 +148,8 @@ def compare(
     found = reduce(wave, progress)
     pairs = tuple(Pair(x, n, expr.spec.shape, found[n]) for n, (x, expr) in expected.items())
     lines = tuple(line for line in plan.lines if line.id not in BENIGN)
-    return Verification((a.path, b.path), pairs, lines, atol)
+    rounded = tuple(line for line in plan.lines if line.id == "lossy-cast")
+    return Verification((a.path, b.path), pairs, lines, atol, rounded)
 
 
 def _expected(plan: Plan) -> Iterator[tuple[str, tuple[str, Expr]]]:

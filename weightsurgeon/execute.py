@@ -1,16 +1,16 @@
 """When things happen: checks first, then raw copies, then blocks; a plain fact for each output.
 
-Three kinds of step. *copy*: the bytes do not change, so the kernel copies them, neighbours in one
-run. *stream*: blocks are evaluated and written by two workers, each in its own buffers. Where a
-reduction must come first, it has been run as a wave. Nothing here knows an op or a container.
+Two kinds of step. *copy*: the bytes do not change, so the kernel copies them, neighbours in one
+run. *stream*: blocks are evaluated and written by two workers, each in its own buffers. Nothing
+here knows an op or a container.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .blocks import blocks, rows
+from .blocks import blocks, fitting, rows
 from .errors import OutputError, PlanError, SpecError, shown
 from .expr import LEAF, Again, Block, Expr, evaluate, slices
 from .formats.base import Extent, Sink
@@ -18,6 +18,9 @@ from .formats.files import copy_range
 from .kernels import copy
 from .plan import Plan, Reduction
 from .workers import PIECE_BYTES, SCRATCH_BYTES, WORKERS, Workspace, in_parallel
+
+if TYPE_CHECKING:
+    from .expr import Array
 
 RUN_ELEMENTS = 65_536  # reductions fold runs of this many elements, whatever the blocks are
 
@@ -197,8 +200,7 @@ def _flat(shape: tuple[int, ...], block: Block) -> int:
 
 def run_checks(plan: Plan, workers: int = WORKERS) -> None:
     """Raise one `PlanError` with every check of the plan that does not hold."""
-    wave = {str(i): check.reduction for i, check in enumerate(plan.checks)}
-    results = reduce(wave, workers=workers)
+    results = reduce({str(i): c.reduction for i, c in enumerate(plan.checks)}, workers=workers)
     found = [(check, results[str(i)]) for i, check in enumerate(plan.checks)]
     refused = [check.refused(result) for check, result in found if result.count]
     if refused:
@@ -232,9 +234,17 @@ def _fold(reduction: Reduction, state: Any, space: Workspace, done: Progress) ->
     for lo in range(0, size, step):
         block = ((lo, min(lo + step, size)),)
         space.reset()
-        values = [evaluate(x, block, space(x.spec, block), space) for x in reduction.inputs]
+        values = [_evaluated(x, block, space) for x in reduction.inputs]
         for at in range(0, len(values[0]), RUN_ELEMENTS):
             run = (v[at : at + RUN_ELEMENTS] for v in values)
             state = reduction.row.fold(state, lo + at, *run)
         done(values[0].nbytes)
     return state
+
+
+def _evaluated(expr: Expr, block: Block, space: Workspace) -> Array:
+    """The values of a run of a flat tensor, in as many steps as memory asks for."""
+    out, first = space(expr.spec, block), block[0][0]
+    for part in fitting(expr, block, SCRATCH_BYTES // 4):
+        evaluate(expr, part, out[part[0][0] - first : part[0][1] - first], space)
+    return out

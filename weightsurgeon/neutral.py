@@ -93,15 +93,27 @@ def meanings_of(source: Source) -> dict[str, Meaning]:
 
 
 def ties_of(source: Source) -> dict[str, str]:
-    """Names that our metadata declares to be another stored tensor."""
+    """Names that our metadata declares to be another stored tensor, beside those that the container
+    itself stores as ties."""
     stated = _load(source, "tensors")
     if not isinstance(stated, dict):
         return {}
     ties = {n: e["tied_to"] for n, e in stated.items() if isinstance(e, dict) and "tied_to" in e}
     for name, stored in ties.items():
+        if (
+            isinstance(stored, str)
+            and name in source.specs
+            and _one(source, name) == _one(source, stored)
+        ):
+            continue  # the container says so too
         if not isinstance(stored, str) or stored not in source.specs or name in source.specs:
             raise BrokenFile(source.path, name, f"is declared tied to {stored!r}, which cannot be")
-    return ties
+    return {name: stored for name, stored in ties.items() if name not in source.specs}
+
+
+def _one(source: Source, name: str) -> str:
+    """The name under which the bytes of a tensor are stored."""
+    return source.ties.get(name, name)
 
 
 def _newer(source: Source) -> bool:

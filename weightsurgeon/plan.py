@@ -81,7 +81,6 @@ class Plan:
     ties       other name → output name: one tensor under two names
     meanings   what each output is, for the metadata
     origins    which rule made it, from what
-    waves      reductions to run first; each wave shares one pass over its inputs
     checks     reductions of which the result must be "no difference"
     lines      what is listed instead of refused; `notes` are printed as they stand
     metadata   foreign strings carried through; `mappings` hashes of the mappings used
@@ -93,7 +92,6 @@ class Plan:
     ties: Mapping[str, str] = field(default_factory=dict)
     meanings: Mapping[str, Meaning] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)
-    waves: tuple[Mapping[str, Reduction], ...] = ()
     checks: tuple[Check, ...] = ()
     lines: tuple[Line, ...] = ()
     notes: tuple[str, ...] = ()

@@ -95,7 +95,13 @@ def rules_of(mapping: PathLike | Rules | None) -> Rules | None:
         return mapping
     from .mapping.load import load  # yaml is imported only where there is a mapping to read
 
-    return load(os.fspath(mapping))
+    rules = load(os.fspath(mapping))
+    if rules.review:
+        text = (
+            f"{len(rules.review)} doubts are left under `review`: settle each, then remove the key"
+        )
+        raise PlanError([MappingError("review", text, rules.file)])
+    return rules
 
 
 def _target_dialect(

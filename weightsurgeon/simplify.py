@@ -73,6 +73,13 @@ def _permute_of_ones(expr: Expr) -> Expr | None:
     return reshape(x, expr.spec.shape) if moved == sorted(moved) else None
 
 
+def _cast_of_reshape(expr: Expr) -> Expr | None:
+    """A cast goes below a reshape, so that what keeps its bytes comes last."""
+    if expr.op is not CAST or expr.inputs[0].op is not RESHAPE:
+        return None
+    return reshape(apply(CAST, expr.inputs[0].inputs[0], **expr.params), expr.spec.shape)
+
+
 def _take_of_take(expr: Expr) -> Expr | None:
     if expr.op is not TAKE or expr.inputs[0].op is not TAKE:
         return None
@@ -128,6 +135,7 @@ RULES: tuple[Rule, ...] = (
     _reshape_of_reshape,
     _permute_of_permute,
     _permute_of_ones,
+    _cast_of_reshape,
     _take_of_take,
     _crop_of_crop,
     _crop_of_concat,
