@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
-from porting import FIRST, Bench, count, mapping, save
+from porting import FIRST, Bench, count, lines_of, mapping, save
 
 Array = np.ndarray[Any, Any]
 
@@ -441,3 +442,57 @@ def test_names_within_a_dialect_keep_their_separators(bench: Bench) -> None:
     assert sorted(bench.port(names, None)) == sorted(names)
     rules = mapping('- {from: "a.b/{n:path}", to: "z/{n}"}', "keras", "keras")
     assert sorted(bench.port({"a.b/c.d": F}, rules)) == ["z/c.d"]
+
+
+# -- what the file states of itself ----------------------------------------------------------
+
+
+def stating(axes: str, kind: str) -> dict[str, str]:
+    """Metadata that says how `c.weight` lies and of which kind it is."""
+    layer = {"layer": {"kind": kind, "name": "c"}} if kind else {}
+    entry = {"axes": axes, "role": "kernel", **layer}
+    return {
+        "weightsurgeon.version": "1",
+        "weightsurgeon.tensors": json.dumps({"c.weight": entry}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("axes", "stated", "kind", "words"),
+    [
+        ("in out", "", "linear", "axes: c.weight → c/kernel: "),
+        ("in out", "linear", "linear", "axes: c.weight → c/kernel: "),
+        ("in out", "linear", "linear_t -> linear", ""),
+        ("out in", "linear", "linear", ""),
+        ("out in", "linear", "linear_t -> linear", "axes: c.weight → c/kernel: "),
+        ("in out kh kw", "conv_transpose", "conv", "kind: c.weight → c/kernel: the file says"),
+        ("in out kh kw", "conv_transpose", "conv_transpose", ""),
+        ("in out kw kh", "", "conv_transpose", "axes: c.weight → c/kernel: "),
+        ("(in mult) 1 kh kw", "depthwise", "conv", "kind: c.weight → c/kernel: the file says"),
+    ],
+)
+def test_a_rule_does_not_override_what_the_file_states(
+    bench: Bench, axes: str, stated: str, kind: str, words: str
+) -> None:
+    from weightsurgeon.api import port
+    from weightsurgeon.errors import PlanError
+
+    square = count(4, 4) if "kh" not in axes else count(4, 1 if "mult" in axes else 4, 3, 3)
+    meta = stating(axes, stated)
+    source = save(bench.folder / "in.safetensors", {"c.weight": square}, meta)
+    rules = mapping(f"- {{layer: c, to: c, kind: {kind}}}", "torch", "keras")
+    if not words:
+        port(source, bench.output, rules)
+        return
+    with pytest.raises(PlanError) as caught:
+        port(source, bench.output, rules)
+    assert lines_of(caught.value)[0].startswith(f"m.yaml:{FIRST}: {words}")
+    assert not bench.output.exists()
+
+
+def test_a_rule_does_not_override_what_the_base_states(bench: Bench) -> None:
+    meta = stating("in out", "")
+    base = save(bench.folder / "base.safetensors", {"c.weight": SQUARE}, meta)
+    rules = mapping("- {layer: c, to: c, kind: linear}", "keras", "torch")
+    (line,) = bench.refuse({"c/kernel": SQUARE}, rules, template=base)
+    assert line.startswith(f"m.yaml:{FIRST}: axes: c/kernel → c.weight: ")

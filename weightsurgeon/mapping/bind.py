@@ -29,6 +29,7 @@ from .claim import Claim, neutral, split
 from .demands import Demands
 from .names import Captures, Pattern
 from .rules import Layer, Move
+from .stated import check_kind, check_rows
 
 _NEUTRAL = (
     "in out rec unit g b dir kd kh kw d h w c mult vocab embed head dim feature expert group p"
@@ -182,6 +183,7 @@ class Binder:
 
     def _by_kind(self, claim: Claim, x: Expr, wanted: TensorSpec | None) -> tuple[Expr, Meaning]:
         rule, kind = claim.rule, self.target_kind(claim)
+        check_kind(self.source.meaning(claim.name), claim.role, (claim.kind, kind))
         here, there = (d or "" for d in self.dialects)
         options = self._options(claim, wanted)
         for reason in (refusal(claim.kind, options, there), refusal(kind, options, here)):
@@ -200,7 +202,7 @@ class Binder:
         want = refined(want, wanted.axes) if wanted is not None else want
         known = {**self.sizes, **self._told(claim, options), **getattr(rule, "sizes", {})}
         known = {n: s for n, s in known.items() if n in _names(have)}
-        check_axes(meet(have, x.spec), meet(want, wanted) if wanted is not None else {})
+        check_rows((have, want), x.spec, wanted)
         if have == want:  # nothing moves: no size is asked for
             moved = x.named(want)
         else:

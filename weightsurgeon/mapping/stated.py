@@ -1,0 +1,45 @@
+"""What the files state of themselves against what a layer rule says: a rule may not override it."""
+
+from __future__ import annotations
+
+from ..errors import SpecError
+from ..formats.base import Meaning
+from ..layout import Meeting, check_axes, meet
+from ..notation import atoms
+from ..spec import Axes, TensorSpec
+
+_SURE = ("file", "metadata")
+# the kind of the layer that holds one half of a separable convolution
+_HALVES = {"depthwise_kernel": ("depthwise",), "pointwise_kernel": ("conv",), "bias": ("conv",)}
+
+
+def check_kind(stated: Meaning, role: str, kinds: tuple[str, str]) -> None:
+    """Refuse a kind that a file denies for certain; `kinds` are the rule's, here and there.
+
+    Errors: SpecError `kind`.
+    """
+    if stated.kind is None or stated.ground not in _SURE or stated.kind in kinds:
+        return
+    if "separable" in kinds and stated.kind in _HALVES.get(role, ()):
+        return
+    text = f"the file says that it is a {stated.kind}, the rule says {' → '.join(_once(kinds))}"
+    raise SpecError(text, "kind")
+
+
+def _once(kinds: tuple[str, str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(kinds))
+
+
+def check_rows(rows: tuple[Axes, Axes], spec: TensorSpec, wanted: TensorSpec | None) -> None:
+    """Refuse rows by which an axis would be one thing in one file and its opposite in the other.
+
+    Where a file does not tell its axes, it is read as the row says.
+
+    Errors: SpecError `axes`: a silent transpose, whatever the sizes.
+    """
+    check_axes(_read(rows[0], spec), _read(rows[1], wanted))
+
+
+def _read(row: Axes, spec: TensorSpec | None) -> Meeting:
+    told = meet(row, spec) if spec is not None else {}
+    return {a.name: (a,) for a in atoms(row)} | dict(told)
