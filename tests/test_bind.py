@@ -496,3 +496,24 @@ def test_a_rule_does_not_override_what_the_base_states(bench: Bench) -> None:
     rules = mapping("- {layer: c, to: c, kind: linear}", "keras", "torch")
     (line,) = bench.refuse({"c/kernel": SQUARE}, rules, template=base)
     assert line.startswith(f"m.yaml:{FIRST}: axes: c/kernel → c.weight: ")
+
+
+def test_a_kind_of_a_newer_version_is_not_known(bench: Bench) -> None:
+    from weightsurgeon.api import port
+    from weightsurgeon.errors import PlanError
+
+    source = save(bench.folder / "in.safetensors", {"c.weight": SQUARE}, stating("out in", "lstm9"))
+    for rules, words in (
+        (
+            mapping("- {layer: c, to: c, kind: auto}", "torch", "keras"),
+            "kind auto: of c the files do not tell",
+        ),
+        (mapping("- {layer: c, to: c, kind: linear}", "torch", "keras"), "says that it is a lstm9"),
+    ):
+        with pytest.raises(PlanError, match=f"kind: .*{words}"):
+            port(source, bench.output, rules)
+    with pytest.raises(PlanError, match="the kind of c is not known"):
+        port(source, bench.folder / "out.weights.h5", to="keras")
+    moves = mapping("- {from: c.weight, to: d.weight}")
+    port(source, bench.output, moves)
+    assert bench.output.exists()

@@ -89,6 +89,15 @@ def test_what_is_not_known_is_not_said() -> None:
         ("other", {"role": ["kernel"]}, "stated as no text"),
         ("other", {"layer": {"kind": 7}}, "stated as no text"),
         ("other", {"layer": {"name": {}}}, "stated as no text"),
+        ("other", {"layer": {"flatten_from": 5}}, "its flatten_from is stated as 5"),
+        ("other", {"layer": {"flatten_from": [2, 0]}}, r"its flatten_from is stated as \[2, 0\]"),
+        ("other", {"layer": {"flatten_from": [2, True]}}, "its flatten_from is stated"),
+        ("other", {"layer": {"equation": 5}}, "its equation is stated as 5"),
+        ("other", {"layer": {"bias_axes": ["d"]}}, "its bias_axes is stated"),
+        ("other", {"layer": {"groups": "4"}}, "its groups is stated"),
+        ("other", {"layer": {"groups": 2**70}}, "its groups is stated"),
+        ("other", {"layer": {"heads": 2.0}}, "its heads is stated as 2.0"),
+        ("other", {"layer": {"shared_axes": 1}}, "its shared_axes is stated as 1"),
     ],
 )
 def test_a_contradiction_is_refused(name: str, entry: Any, match: str) -> None:
@@ -103,6 +112,11 @@ def test_harmless_statements_are_read() -> None:
         str(meanings_of(stated(**{"fc/kernel": {"axes": "(a b) c"}}))["fc/kernel"].axes)
         == "(a b) c"
     )
+    options: list[dict[str, Any]] = [
+        {"groups": -1}, {"equation": None}, {"shared_axes": []}, {"new": [{}]},
+    ]  # fmt: skip
+    for harmless in options:
+        assert meanings_of(stated(other={"layer": harmless}))["other"].options == harmless
     assert meanings_of(stated(gone={"axes": "("}, other=7)) == {}
     assert meanings_of(source(tensors="[]")) == {}
     assert meanings_of(source()) == {}

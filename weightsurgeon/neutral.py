@@ -7,10 +7,10 @@ host or path, so that the same plan gives the same bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from .errors import BrokenFile, SpecError
+from .errors import BrokenFile, SpecError, shown
 from .formats.base import Meaning, Source
 from .layout import solve
 from .notation import atoms, parse
@@ -20,6 +20,31 @@ VERSION = "1"
 _PREFIX = "weightsurgeon."
 _OPTIONS = {"head": "heads"}  # axis: the option of a layer that gives its size
 FOREIGN_LOADERS = {"torch": "pt", "keras": "tf", "tf": "tf", "flax": "flax"}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int and abs(value) < 2**63
+
+
+def _are_sizes(value: Any) -> bool:
+    return isinstance(value, list) and all(_is_number(x) and x > 0 for x in value)
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
+# the options that rows compute with: what a file says of others is only carried on
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "flatten_from": _are_sizes,
+    "shared_axes": _are_numbers,
+    **dict.fromkeys(("equation", "bias_axes"), _is_text),
+    **dict.fromkeys(("groups", "heads", "kv_heads", "key_dim", "value_dim"), _is_number),
+}
 
 
 def encode(
@@ -136,6 +161,10 @@ def _meaning(source: Source, name: str, entry: Mapping[str, Any]) -> Meaning:
     role, kind, owner = entry.get("role"), options.pop("kind", None), options.pop("name", "")
     if not all(isinstance(x, str | None) for x in (role, kind, owner)):
         raise BrokenFile(source.path, name, "its role, kind or layer is stated as no text")
+    for option, fits in _FITS.items():
+        if options.get(option) is not None and not fits(options[option]):
+            told = shown(json.dumps(options[option])[:60])
+            raise BrokenFile(source.path, name, f"its {option} is stated as {told}")
     axes = _axes(source, name, entry.get("axes"), options)
     return Meaning(role, kind, axes, owner or "", options, "metadata")
 

@@ -63,11 +63,13 @@ def group_of(role: str | None) -> str | None:
 def leaves(kind: str, dialect: str) -> dict[str, Leaf]:
     """The leaf names of each role of a kind in a dialect; aliases are read, the first is written.
 
+    A kind without rows, as a newer version may have written it, has none.
+
     >>> leaves("linear", "torch")["kernel"].names
     ('weight',)
     """
     found = {}
-    for role, by_dialect in LEAVES[kind].items():
+    for role, by_dialect in LEAVES.get(kind, {}).items():
         text = by_dialect.get(_family(dialect), by_dialect.get("all"))
         if text:
             part, _, names = text.rpartition(":")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from ..conventions import leaves
+from ..conventions import LEAVES, leaves
 from ..errors import MappingError, shown
 from ..formats.base import Checkpoint, Meaning
 from ..spec import TensorSpec
@@ -83,11 +83,11 @@ def _starts(name: str, prefix: str) -> bool:
 
 
 class Kinds:
-    """The kinds of layers as a checkpoint knows them, by the layer's name."""
+    """The kinds of layers as a checkpoint knows them, by the layer's name; only those with rows."""
 
     def __init__(self, checkpoint: Checkpoint | None) -> None:
         meanings = checkpoint.meanings.values() if checkpoint is not None else ()
-        self.by_layer = {neutral(m.layer): m.kind for m in meanings if m.kind}
+        self.by_layer = {neutral(m.layer): m.kind for m in meanings if m.kind in LEAVES}
 
     def of(self, layer: str) -> str | None:
         """The kind of a layer, if it is known."""
