@@ -288,7 +288,7 @@ def test_nested_objects_are_paths(tmp_path: Path) -> None:
     (tmp_path / "x.pt").write_bytes(build_pt(pickle))
     source = open_source(str(tmp_path / "x.pt"))
     assert list(source.specs) == ["net.w", "net.7", "list.0"]
-    assert source.remarks == ["2 values are no tensors: list.1, epoch"]
+    assert source.remarks == ["2 values are no tensors and are left out: list.1, epoch"]
     assert isinstance(source, TorchSource)
     assert source.extras == {"list.1": None, "epoch": 3}
 

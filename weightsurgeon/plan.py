@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
@@ -23,6 +24,7 @@ from .simplify import simplify
 from .spec import Axes, DType, TensorSpec, dtype_of
 
 T = TypeVar("T")
+_NUMBER = re.compile(r"\d+")
 
 
 class Origin(NamedTuple):
@@ -142,12 +144,16 @@ class Plan:
 
     def explain(self) -> Iterator[str]:
         """A line for each group of outputs: name, spec, expression, rule."""
-        for group in grouped(self.outputs):
-            expr = self.outputs[group.names[0]]
-            times = f" ×{len(group.names)}" if len(group.names) > 1 else ""
-            origin = self.origins.get(group.names[0], Origin())
-            why = f"  ({shown(origin.rule)}, {origin.class_})" if origin.rule else ""
-            yield f"{group.label}{times}  {expr.spec}  ← {show(expr)}{why}"
+        alike: dict[tuple[object, ...], list[str]] = {}
+        for name, expr in self.outputs.items():
+            origin = self.origins.get(name, Origin())
+            form = _NUMBER.sub("#", show(expr))  # names may differ in a number, nothing else
+            alike.setdefault((form, str(expr.spec), origin.rule, origin.class_), []).append(name)
+        for (_, spec, rule, class_), names in alike.items():
+            why = f"  ({shown(rule)}, {class_})" if rule else ""
+            for group in grouped(names):
+                times = f" ×{len(group.names)}" if len(group.names) > 1 else ""
+                yield f"{group.label}{times}  {spec}  ← {show(self.outputs[group.names[0]])}{why}"
         for other, name in self.ties.items():
             yield f"{shown(other)}  = {shown(name)} (tied)"
 

@@ -61,15 +61,13 @@ def _guarded(args: list[str]) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except SurgeryError as error:
-        if DEBUG in args:
-            raise
+        _trace(args)
         return _bad_input(error, args)
     except BrokenPipeError:
         _discard_output()
         return 128 + signal.SIGPIPE
     except OSError as error:
-        if DEBUG in args:
-            raise
+        _trace(args)
         _discard_output()
         place = f"{shown(error.filename)}: " if error.filename else ""
         print(f"weightsurgeon: {place}{error.strerror or shown(error)}", file=sys.stderr)
@@ -77,13 +75,20 @@ def _guarded(args: list[str]) -> int:
     except Interrupted as error:
         print(f"weightsurgeon: {error}; nothing was written", file=sys.stderr)
         return 128 + error.signal
-    except Exception as error:  # the last resort says that the bug is ours
-        if DEBUG in args:
-            raise
+    except Exception as error:  # noqa: BLE001  # the last resort says that the bug is ours
+        _trace(args)
         what = shown(f"{type(error).__name__}: {error}")
         print(f"weightsurgeon: a bug of ours: {what}; please report, with {DEBUG}", file=sys.stderr)
         return BUG
     return code
+
+
+def _trace(args: list[str]) -> None:
+    """`--debug` shows where an error comes from; it changes nothing else."""
+    if DEBUG in args:
+        import traceback
+
+        traceback.print_exc()
 
 
 def _discard_output() -> None:

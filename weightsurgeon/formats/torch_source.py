@@ -113,7 +113,10 @@ class TorchSource(Source):
             self.remarks.append(f"{views} tensors are views of storages that others use too")
         if self.extras:
             names = ", ".join(shown(name, 40) for name in list(self.extras)[:8])
-            self.remarks.append(f"{len(self.extras)} values are no tensors: {names}")
+            more = ", …" if len(self.extras) > 8 else ""
+            self.remarks.append(
+                f"{len(self.extras)} values are no tensors and are left out: {names}{more}"
+            )
 
     def _check_member(self, name: str, storage: Storage) -> None:
         member = self.members.get(storage.key)

@@ -113,7 +113,7 @@ def complete_base(state: State, ties: dict[str, str]) -> list[str]:
     base = state.job.base
     if base is None:
         return []
-    missing, kept = [], []
+    missing, kept, left = [], [], 0
     for name in base:
         if name in state.made or name in ties:
             continue
@@ -121,7 +121,7 @@ def complete_base(state: State, ties: dict[str, str]) -> list[str]:
         if stored is not None and stored in state.made:
             ties[name] = stored
         elif base.meaning(name).role == "optimizer" and state.job.target.template is not None:
-            continue  # a structure that is filled has no place for it
+            left += 1  # a structure that is filled has no place for it
         elif state.job.keep and state.policy["unmatched_target"] == "keep":
             kept.append(name)
             origin = Origin("", (name,), "exact", "kept")
@@ -133,4 +133,6 @@ def complete_base(state: State, ties: dict[str, str]) -> list[str]:
     _leftover(state, "unmatched_target", missing, "no rule makes it")
     if kept:
         state.draft.line("kept", f"{len(kept)} tensors keep the base's values", tuple(kept))
+    if left and state.job.keep:
+        state.draft.line("optimizer", f"{left} tensors of the base's optimizer are left out")
     return kept
