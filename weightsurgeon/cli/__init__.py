@@ -88,7 +88,8 @@ def _trace(args: list[str]) -> None:
     if DEBUG in args:
         import traceback
 
-        traceback.print_exc()
+        for line in traceback.format_exc().splitlines():
+            print(shown(line, 1000), file=sys.stderr)  # names in it may be hostile
 
 
 def _discard_output() -> None:
