@@ -122,13 +122,6 @@ def test_names_that_stand_twice_keep_their_paths(tmp_path: Path) -> None:
     assert any("d/kernel stands twice" in remark for remark in source.remarks)
 
 
-def test_a_flatten_that_no_config_explains_is_said(tmp_path: Path) -> None:
-    places: Shapes = {"layers/dense": [(2, 3)], "layers/flatten": []}
-    assert any("Flatten" in r for r in make(tmp_path / "x.weights.h5", places).remarks)
-    plain = make(tmp_path / "y.weights.h5", {"layers/dense": [(2, 3)]})
-    assert not plain.remarks
-
-
 def test_a_second_name_of_a_dataset_is_a_tie(tmp_path: Path) -> None:
     path = tmp_path / "x.weights.h5"
     with h5py.File(path, "w") as file:

@@ -2,7 +2,8 @@
 
 A Flatten puts a map's axes into one; every layer with weights on that axis, up to the next Dense,
 must know the map, as its entries lie in another order where channels come first. Layers that keep
-an axis as it is pass the fact on; where it cannot be told, the fact is doubt, never a guess.
+an axis as it is pass the fact on; where it cannot be told, the fact is doubt, never a guess. Nor is
+it told what a Dense makes of a map's entries when a Reshape turns its output into one (`Origin`).
 """
 
 from __future__ import annotations
@@ -34,9 +35,33 @@ class Flat(NamedTuple):
     doubt: str = ""
 
 
+class Origin(NamedTuple):
+    """Which layers made the entries of a value's last axis, and what a Reshape made of that axis.
+
+    makers  `id` of the Dense, and of the layers behind it that have a value for each entry
+    units   how many entries the Dense makes
+    map     the shape that a Reshape gave them, () as long as they are a vector
+    """
+
+    makers: frozenset[int] = frozenset()
+    units: int = 0
+    map: Size = ()
+
+
+class Value(NamedTuple):
+    """What a layer takes and makes; `size` is the shape without batch, where it is known."""
+
+    flat: Flat
+    size: Size | None = None
+    origin: Origin = Origin()
+
+
 PLAIN = Flat()
-Value = tuple[Flat, Size | None]  # and its whole shape without batch, where it is known
-_NOTHING: Value = (PLAIN, None)
+_NOTHING = Value(PLAIN)
+_UNFOLDED = (
+    "a Reshape makes a map {} of what it makes, for a {}, which may want its entries in another "
+    "order (a from/to rule with a layout such as `in (h w c) -> (c h w) in` says which)"
+)
 _Found = dict[int, tuple[str, Flat]]  # `id` of a layer → its class and what it sees
 
 _AWARE = {"Dense", "BatchNormalization", "LayerNormalization", "RMSNormalization", "PReLU"}
@@ -49,8 +74,10 @@ _END = {*VARIABLES, *CELLS, "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Res
 def flattened(config: Json, path: str, limits: Limits) -> dict[int, Flat]:
     """`id` of each serialised layer → what it sees on its last axis."""
     found: _Found = {}
-    _Walk(found, path, limits).model(config, [_NOTHING])
-    return {key: _usable(kind, flat) for key, (kind, flat) in found.items()}
+    doubts: dict[int, str] = {}
+    _Walk(found, doubts, path, limits).model(config, [_NOTHING])
+    usable = {key: _usable(kind, flat) for key, (kind, flat) in found.items()}
+    return usable | {key: usable[key]._replace(doubt=why) for key, why in doubts.items()}
 
 
 def _usable(kind: str, seen: Flat) -> Flat:
@@ -62,6 +89,7 @@ def _usable(kind: str, seen: Flat) -> Flat:
 
 class _Walk(NamedTuple):
     found: _Found
+    doubts: dict[int, str]  # `id` of a layer → why the order of what it makes is not known
     path: str
     limits: Limits
     depth: int = 0
@@ -71,7 +99,7 @@ class _Walk(NamedTuple):
         layers = [x for x in item["config"]["layers"] if _sound(x)] if _is_model(item) else []
         if "input_layers" in item["config"]:
             return self.functional(item, layers, inputs)
-        value = inputs[0][0], inputs[0][1] or _built(item)
+        value = inputs[0]._replace(size=inputs[0].size or _built(item))
         for layer in layers:
             value = self.layer(layer, [value])
         return value
@@ -80,33 +108,51 @@ class _Walk(NamedTuple):
         """Follow a graph of calls."""
         config, made = item["config"], dict[Key, Value]()
         entries = [key for key, _ in references(config["input_layers"])]
-        one = _joined("model", [flat for flat, _ in inputs]), None
+        one = Value(_joined("model", [v.flat for v in inputs]))
         made.update(
             zip(entries, inputs if len(entries) == len(inputs) else repeat(one), strict=False)
         )
         for call in calls_of(layers):
             values = [made.get(key, _NOTHING) for key in call.sources or [call.key]]
-            first = values[0][0], call.size or values[0][1]
+            first = values[0]._replace(size=call.size or values[0].size)
             made[call.key] = self.layer(call.layer, [first, *values[1:]])
         outputs = [made.get(key, _NOTHING) for key, _ in references(config.get("output_layers"))]
         if len(outputs) == 1:
             return outputs[0]
-        return _joined("model", [flat for flat, _ in outputs] or [PLAIN]), None
+        return Value(_joined("model", [v.flat for v in outputs] or [PLAIN]))
 
     def layer(self, item: Json, values: list[Value]) -> Value:
         """Note what a layer sees; return what it makes of it."""
         kind, config = str(item.get("class_name")), item["config"]
         if _is_model(item):
             return self.deeper().model(item, values)
-        seen = _joined(kind, [flat for flat, _ in values])
+        seen = _joined(kind, [v.flat for v in values])
         if kind == "TimeDistributed" and _sound(config.get("layer")):
-            return self.deeper().layer(config["layer"], [(seen, None)])[0], None
+            return self.deeper().layer(config["layer"], [Value(seen)])._replace(size=None)
         if self.found.setdefault(id(item), (kind, seen))[1] != seen:
             seen = Flat(doubt="it is shared by inputs that are flattened differently")
             self.found[id(item)] = kind, seen
-        size = values[0][1] or _built(item) or size_of(config.get("batch_shape"))
+        size = values[0].size or _built(item) or size_of(config.get("batch_shape"))
         size = size or size_of(config.get("batch_input_shape"))
-        return _made(kind, config, seen, size), size_after(kind, config, size)
+        after = size_after(kind, config, size)
+        origin = self.origin(item, [v.origin for v in values], after)
+        return Value(_made(kind, config, seen, size), after, origin)
+
+    def origin(self, item: Json, origins: list[Origin], size: Size | None) -> Origin:
+        """What made the entries of a layer's output; doubt of it where they become channels."""
+        kind, config = str(item["class_name"]), item["config"]
+        seen = next((o for o in origins if o.map), origins[0])
+        seen = seen._replace(makers=frozenset().union(*(o.makers for o in origins)))
+        if kind == "Dense":
+            units = config.get("units")
+            return Origin(frozenset([id(item)]), units if isinstance(units, int) else 0)
+        if kind == "Reshape":
+            return _unfolded(size or config.get("target_shape"), seen)
+        if _CONV.fullmatch(kind) and seen.map and config.get("data_format") != "channels_first":
+            self.doubts.update(dict.fromkeys(seen.makers, _UNFOLDED.format(list(seen.map), kind)))
+        if kind in _AWARE and seen.makers and not seen.map:
+            return seen._replace(makers=seen.makers | {id(item)})
+        return seen if kind in KEEPS or kind in _MERGE or _MAPS.fullmatch(kind) else Origin()
 
     def deeper(self) -> _Walk:
         """The same walk, one model further in."""
@@ -175,3 +221,10 @@ def _reshape(target: object, seen: Flat, size: Size | None) -> Flat:
     if size is not None and len(size) == 2 and not seen.map:
         return PLAIN
     return Flat(doubt="a Reshape makes a vector of a map")
+
+
+def _unfolded(shape: object, seen: Origin) -> Origin:
+    """A Reshape splits a vector into a map, unless only one of its channels and places is many."""
+    if not isinstance(shape, (list, tuple)) or len(shape) < 2 or shape[-1] in (1, seen.units):
+        return Origin()
+    return seen._replace(map=tuple(shape)) if any(n != 1 for n in shape[:-1]) else Origin()

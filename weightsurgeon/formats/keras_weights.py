@@ -14,6 +14,7 @@ from .base import Carries, Limits, Order, Source
 from .files import File
 from .hdf5 import Hdf5, Window, has_signature
 from .keras_config import Layer
+from .keras_doubt import doubt_flattened
 from .keras_names import ATTENTION, CELLS, EQUATIONS, cell_of, guessed, kind_of, variables
 from .keras_source import (
     FAMILY,
@@ -44,11 +45,7 @@ def open(file: File, limits: Limits) -> Source:
     source = KerasSource("keras-weights", file, tree, {})
     source.fill(entries(source))
     source.read_note(limits)
-    if any(path.rpartition("/")[2].startswith("flatten") for path in tree.groups):
-        what = (
-            "there is a Flatten; of which shape, and what lies behind it, a .keras file would tell"
-        )
-        source.remarks.append(what)
+    doubt_flattened(source)
     return source
 
 
