@@ -236,3 +236,51 @@ def test_ties_of_the_base_live_on(bench: Bench) -> None:
     assert read_ties(bench) == {}  # each was made on its own
     lines = bench.refuse({"a": A}, "- {from: a, to: head}", template=base)
     assert lines == ["m.yaml: unmatched-target: tok float32 (2,): no rule makes it"]
+
+
+def shared(bench: Bench, *names: str) -> Path:
+    """A file in which one square tensor has several names; the first is stored."""
+    rules = "".join(f"- {{tie: {n}, with: {names[0]}}}\n" for n in names[1:])
+    bench.port({"w": count(3, 3)}, f"{rules}- {{from: w, to: {names[0]}}}")
+    return bench.output.rename(bench.folder / "shared.safetensors")
+
+
+def test_a_tie_with_a_name_that_is_itself_tied(bench: Bench) -> None:
+    from weightsurgeon.api import port
+
+    source = shared(bench, "a", "b")
+    port(source, bench.output, mapping('- {tie: c, with: b}\n- {from: "{n}", to: "{n}"}'))
+    assert read_ties(bench) == {"b": "a", "c": "a"}
+
+
+def test_a_name_is_tied_once(bench: Bench) -> None:
+    rules = f"{MOVE}- {{from: b, to: b}}\n- {{tie: c, with: a}}\n- {{tie: c, with: WITH}}"
+    for other in ("a", "b"):
+        assert bench.refuse({"a": A, "b": B}, rules.replace("WITH", other)) == [
+            f"m.yaml:{FIRST + 3}: collision: c is tied with a and with {other}"
+        ]
+
+
+def test_an_embedding_and_a_linear_layer_stay_tied(bench: Bench) -> None:
+    from weightsurgeon.api import port
+
+    source = shared(bench, "tok.weight", "head.weight")
+    rules = "- {layer: tok, to: tok, kind: embedding}\n- {layer: head, to: head, kind: linear}"
+    bench.report = port(source, bench.output, mapping(rules))
+    assert read_ties(bench) == {"head.weight": "tok.weight"}
+    assert not bench.lines("tied")
+    bench.report = port(source, bench.output, mapping(rules, "torch", "keras"))
+    assert read_ties(bench) == {}  # a Dense has the transpose
+    assert bench.lines("tied") == [
+        "one tensor in the source, made in different ways and so stored apart: "
+        "tok/embeddings, head/kernel"
+    ]
+
+
+def test_other_names_stay_tied_without_the_first(bench: Bench) -> None:
+    from weightsurgeon.api import port
+
+    source = shared(bench, "a", "b", "c")
+    rules = '- {drop: a}\n- {from: b, to: b}\n- {from: c, to: c, layout: "x y -> x y"}'
+    port(source, bench.output, mapping(rules))
+    assert read_ties(bench) == {"c": "b"}

@@ -9,6 +9,7 @@ from ..expr import Expr
 from ..formats.base import UNKNOWN
 from ..ops.arithmetic import full
 from ..plan import Origin
+from ..simplify import simplify
 from ..spec import DType, TensorSpec, dtype_of
 from .bind import Made
 from .names import NameError_
@@ -93,16 +94,40 @@ def make_ties(state: State) -> dict[str, str]:
     for rule in state.rules:
         if isinstance(rule, Tie):
             _tie(state, rule, ties)
-    first = dict[str, Made]()
-    for name, made in list(state.made.items()):
-        stored = state.job.source.ties.get(made.origin.names[0]) if made.origin.names else None
-        twin = first.get(stored or "")
-        if twin is not None and twin.expr == made.expr:
+    lives_on = _twins(state)
+    for name in lives_on:
+        del state.made[name]
+    return lives_on | {other: lives_on.get(name, name) for other, name in ties.items()}
+
+
+def _twins(state: State) -> dict[str, str]:
+    """Outputs of tied names of the source, made alike; those made otherwise are listed."""
+    ties, found = dict[str, str](), dict[str, list[Made]]()
+    for name, made in state.made.items():
+        if made.origin.action or not made.origin.names:  # kept or made: not from the source
+            continue
+        first = made.origin.names[0]
+        others = found.setdefault(state.job.source.ties.get(first, first), [])
+        expr = simplify(made.expr)
+        twin = next((m for m in others if _alike(simplify(m.expr), expr)), None)
+        if twin is not None:
             ties[name] = twin.name
-            del state.made[name]
-        elif made.origin.names:
-            first.setdefault(made.origin.names[0], made)
+            continue
+        if others:
+            text = "one tensor in the source, made in different ways and so stored apart"
+            state.draft.line("tied", text, (others[0].name, name))
+        others.append(made)
     return ties
+
+
+def _alike(a: Expr, b: Expr) -> bool:
+    """Whether two expressions give the same bytes, whatever their axes are called."""
+    if a.op is not b.op or a.spec[:2] != b.spec[:2] or len(a.inputs) != len(b.inputs):
+        return False
+    params = [{k: v for k, v in x.params.items() if k != "axes"} for x in (a, b)]
+    return params[0] == params[1] and all(
+        _alike(x, y) for x, y in zip(a.inputs, b.inputs, strict=True)
+    )
 
 
 def _tie(state: State, rule: Tie, ties: dict[str, str]) -> None:
@@ -116,17 +141,20 @@ def _tie(state: State, rule: Tie, ties: dict[str, str]) -> None:
             continue
         if other is not None:
             hit = True
-            _tie_one(state, rule, other, name)
-            ties[other] = name
+            _tie_one(state, rule, other, name, ties)
+            ties.setdefault(other, name)
     if not hit and not rule.optional:
         state.draft.problem(rule.refused("tie", f"no rule makes {rule.with_.text!r}"))
 
 
-def _tie_one(state: State, rule: Tie, other: str, name: str) -> None:
+def _tie_one(state: State, rule: Tie, other: str, name: str, ties: dict[str, str]) -> None:
     """Refuse another name that is taken, or that the base has in another shape or not at all."""
     wanted, spec = state.binder.wanted(other), state.made[name].expr.spec
     if other in state.made:
         text = f"{shown(other)} is made by {state.made[other].origin.rule or 'another rule'} too"
+        state.draft.problem(rule.refused("collision", text, other))
+    elif other in ties:
+        text = f"{shown(other)} is tied with {shown(ties[other])} and with {shown(name)}"
         state.draft.problem(rule.refused("collision", text, other))
     elif state.job.base is not None and wanted is None:
         text = f"{shown(other)} is tied, but the target has no such tensor"
