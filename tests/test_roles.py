@@ -169,3 +169,26 @@ def test_a_filled_bias_of_joined_outputs(bench: Bench) -> None:
     rules = rule("linear", "{bias: fill}", "keras", "torch", more)
     out = bench.port({"a/kernel": count(4, 2, 3)}, rules)
     assert out["b.bias"].shape == (6,)
+
+
+@pytest.mark.parametrize(
+    ("layers", "there"),
+    [
+        ("[dw, pw], to: s", "dw pw"),
+        ('["{n}.dw{i:int}", "{n}.pw{i:int}"], to: "{n}/s{i}"', "x.dw3 x.pw3"),
+        ('["{l|up}.dw", "{l|up}.pw"], to: "{l|up}"', "one.dw one.pw"),
+    ],
+)
+def test_half_a_separable_layer_is_refused(bench: Bench, layers: str, there: str) -> None:
+    first, second = there.split()
+    kernels = {f"{first}.weight": count(4, 1, 3, 3), f"{second}.weight": count(5, 4, 1, 1)}
+    more = "tables: {up: {one: eins}}"
+    rules = mapping(
+        f"- {{layer: {layers}, kind: separable, options: {{groups: 4}}}}", "torch", "keras", more
+    )
+    assert len(bench.port(kernels, rules)) == 2
+    for lost, left in ((first, second), (second, first)):
+        role = "depthwise_kernel" if lost == first else "pointwise_kernel"
+        assert bench.refuse({f"{left}.weight": kernels[f"{left}.weight"]}, rules) == [
+            f"m.yaml:{FIRST}: role: {lost} has no weight: a separable without its {role}"
+        ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..errors import shown
@@ -130,6 +130,14 @@ class Pattern:
             part if isinstance(part, str) else self._write(part, values[part.name], separator)
             for part in self.parts
         )
+
+    def as_read(self, values: Mapping[str, str | int]) -> str:
+        """A name that reads as these values: words stand as they are, no table is asked."""
+        parts = (
+            replace(p, kind="words") if isinstance(p, Capture) and p.is_words else p
+            for p in self.parts
+        )
+        return replace(self, parts=tuple(parts)).write(values, "")
 
     def _write(self, capture: Capture, value: str | int, separator: str) -> str:
         if capture.kind == "table":

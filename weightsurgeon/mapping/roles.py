@@ -48,11 +48,14 @@ def _complete(state: State, claims: dict[str, Claim]) -> None:
 
 def _require(state: State, claims: dict[str, Claim], some: Claim, ways: dict[str, str]) -> None:
     """A layer without its kernel is no layer, unless another rule takes the kernel."""
-    layer = split(state.source.seen[some.name])[0]
+    sources = some.rule.sources if isinstance(some.rule, Layer) else ()
     for role, leaf in leaves(some.kind, state.dialects[0] or "").items():
         optional = role in _OPTIONAL or group_of(role) == "counter" or role in ways
-        if optional or role in claims or leaf.part:
+        if optional or role in claims:
             continue
+        layer = split(state.source.seen[some.name])[0]
+        if len(sources) > 1:  # a kind of several layers: the one that holds this role
+            layer = sources[leaf.part].as_read(some.captures)
         names = [f"{layer}/{n}" if layer else n for n in leaf.names]
         if not any(state.source.find(n) for n in names):
             leaf_names = " or ".join(leaf.names)
