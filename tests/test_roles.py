@@ -176,7 +176,7 @@ def test_a_filled_bias_of_joined_outputs(bench: Bench) -> None:
     [
         ("[dw, pw], to: s", "dw pw"),
         ('["{n}.dw{i:int}", "{n}.pw{i:int}"], to: "{n}/s{i}"', "x.dw3 x.pw3"),
-        ('["{l|up}.dw", "{l|up}.pw"], to: "{l|up}"', "one.dw one.pw"),
+        ('["{l@up}.dw", "{l@up}.pw"], to: "{l@up}"', "one.dw one.pw"),
     ],
 )
 def test_half_a_separable_layer_is_refused(bench: Bench, layers: str, there: str) -> None:
