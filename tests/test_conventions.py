@@ -157,3 +157,11 @@ def test_siblings_tell_a_batch_norm() -> None:
     ]  # fmt: skip
     assert {found[f"bn.{n}"].ground for n in names} == {"inferred"}
     assert "fc.weight" not in found
+
+
+@pytest.mark.parametrize("equation", ["ab,zc->ac", "ab,bbc->ac", ",,->", "ab,b-c->ac"])
+def test_an_equation_that_is_none_gives_no_kernel_axes(equation: str) -> None:
+    from weightsurgeon.errors import SpecError
+
+    with pytest.raises(SpecError, match="kernel"):
+        axes_of("linear", "kernel", "keras", 2, {"equation": equation})

@@ -52,6 +52,8 @@ def einsum_axes(role: str, equation: str, bias_axes: object) -> Axes | None:
         return _named(letters, first, result)
     if any(c in first and c in result for c in kernel):
         raise SpecError(f"EinsumDense {equation}: a batch axis in the kernel, no Linear", "kind")
+    if len({*kernel}) < len(kernel) or not {*kernel} <= {*first, *result}:
+        raise SpecError(f"EinsumDense {equation}: the kernel's axes cannot be told", "kind")
     return _named(list(kernel), first, result)
 
 
