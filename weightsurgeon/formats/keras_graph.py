@@ -28,11 +28,13 @@ class Flat(NamedTuple):
     shape  of the map that was flattened into it, without batch, channels last; () if none was
     map    a convolution made it, so that a rank-2 map has channels (a sequence has none)
     doubt  why the shape cannot be told, "" where it can
+    first  the map's channels are its first axis: a channels_first convolution or a Permute did it
     """
 
     shape: Size = ()
     map: bool = False
     doubt: str = ""
+    first: bool = False
 
 
 class Origin(NamedTuple):
@@ -181,19 +183,22 @@ def _joined(kind: str, flats: list[Flat]) -> Flat:
         return Flat(doubt="flattened branches are concatenated") if several else flats[0]
     if any(f.shape or f.doubt for f in flats):
         return Flat(doubt=f"flattened and other inputs meet in a {kind}")
-    return Flat(map=any(f.map for f in flats))
+    maps = [f for f in flats if f.map]
+    return Flat(map=bool(maps), first=bool(maps) and all(f.first for f in maps))
 
 
 def _made(kind: str, config: Json, seen: Flat, size: Size | None) -> Flat:
     """What a layer's output carries on its last axis."""
     if kind == "Flatten":
         return _flatten(config, seen, size)
+    if kind == "Permute":
+        return _permuted(config.get("dims"), seen)
     if kind == "Reshape" and not seen.doubt and not seen.shape:
         return _reshape(config.get("target_shape"), seen, size)
     if kind in KEEPS or kind in _MERGE or _MAPS.fullmatch(kind):
         return seen
     if _CONV.fullmatch(kind):
-        return Flat(map=True)
+        return Flat(map=True, first=config.get("data_format") == "channels_first")
     if kind == "Dense" and not seen.shape and not seen.doubt:
         return seen  # on a map it is a convolution of size one
     if kind in _END or not (seen.shape or seen.doubt):
@@ -206,11 +211,25 @@ def _flatten(config: Json, seen: Flat, size: Size | None) -> Flat:
         return seen
     if size is None:
         return Flat(doubt="the config does not say of which shape its Flatten takes a map")
-    if config.get("data_format") == "channels_first":  # it moves them last, then flattens
+    if config.get("data_format") == "channels_first":  # it moves the first axis last, then flattens
+        if seen.map and not seen.first:
+            return Flat(doubt="a channels_first Flatten takes a map whose channels are last")
         size = (*size[1:], *size[:1])
+    elif seen.first:
+        return PLAIN  # channels come first here as they do in torch
     if len(size) < 2 or (len(size) == 2 and not seen.map):
         return PLAIN  # a sequence lies in the same order everywhere
     return Flat(shape=size)
+
+
+def _permuted(dims: object, seen: Flat) -> Flat:
+    """Where a Permute puts the channels of a map; it may swap places only, or move them."""
+    if seen.shape or seen.doubt or not isinstance(dims, (list, tuple)) or len(dims) < 2:
+        return seen
+    at = list(dims).index(1 if seen.first else len(dims)) if len(dims) in dims and 1 in dims else -1
+    if at not in (0, len(dims) - 1):
+        return Flat(doubt="a Permute puts the channels of a map amid its places")
+    return seen._replace(first=at == 0)
 
 
 def _reshape(target: object, seen: Flat, size: Size | None) -> Flat:
