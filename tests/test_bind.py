@@ -517,3 +517,15 @@ def test_a_kind_of_a_newer_version_is_not_known(bench: Bench) -> None:
     moves = mapping("- {from: c.weight, to: d.weight}")
     port(source, bench.output, moves)
     assert bench.output.exists()
+
+
+def test_a_layout_may_not_call_an_axis_by_its_opposite(bench: Bench) -> None:
+    from weightsurgeon.api import port
+    from weightsurgeon.errors import PlanError
+
+    source = save(bench.folder / "in.safetensors", {"c.weight": SQUARE}, stating("in out", ""))
+    rules = mapping('- {from: c.weight, to: b, layout: "out in -> in out"}')
+    with pytest.raises(PlanError) as caught:
+        port(source, bench.output, rules)
+    words = "axes: c.weight → b: the layout reads [out in], the file says [in out]"
+    assert lines_of(caught.value) == [f"m.yaml:{FIRST}: {words}"]

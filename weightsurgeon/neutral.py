@@ -127,6 +127,7 @@ def ties_of(source: Source) -> dict[str, str]:
     for name, stored in ties.items():
         if (
             isinstance(stored, str)
+            and name != stored
             and name in source.specs
             and _one(source, name) == _one(source, stored)
         ):

@@ -29,7 +29,7 @@ from .claim import Claim, neutral, split
 from .demands import Demands
 from .names import Captures, Pattern
 from .rules import Layer, Move
-from .stated import check_kind, check_rows
+from .stated import check_kind, check_rows, check_words
 
 _NEUTRAL = (
     "in out rec unit g b dir kd kh kw d h w c mult vocab embed head dim feature expert group p"
@@ -149,6 +149,7 @@ class Binder:
         sizes = self._solved(x, have, want, wanted, known)
         here = meet(have, x.spec)
         there = meet(want, wanted) if wanted is not None else {}
+        check_words(have, x.spec)
         check_axes(here, there)
         moved = relayout(x, have, want, sizes)
         axes = _renamed(want, {**there, **here})

@@ -40,6 +40,18 @@ def check_rows(rows: tuple[Axes, Axes], spec: TensorSpec, wanted: TensorSpec | N
     check_axes(_read(rows[0], spec), _read(rows[1], wanted))
 
 
+def check_words(axes: Axes, spec: TensorSpec) -> None:
+    """Refuse a layout that calls an axis by the name of its opposite in the file.
+
+    Errors: SpecError `axes`.
+    """
+    try:
+        check_axes(meet(axes, spec), {a.name: (a,) for a in atoms(axes)})
+    except SpecError as error:
+        text = f"the layout reads [{axes}], the file says [{spec.axes}]"
+        raise SpecError(text, "axes") from error
+
+
 def _read(row: Axes, spec: TensorSpec | None) -> Meeting:
     told = meet(row, spec) if spec is not None else {}
     return {a.name: (a,) for a in atoms(row)} | dict(told)
