@@ -179,7 +179,8 @@ def test_imports_point_to_the_left(module: str) -> None:
 
 def test_there_is_no_cycle() -> None:
     graph = {module: {i.target for i in own(module)} - {module} for module in MODULES}
-    TopologicalSorter(graph).prepare()
+    order = list(TopologicalSorter(graph).static_order())  # a CycleError names the circle
+    assert set(order) >= set(MODULES)
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -13,7 +13,8 @@ from porting import Tensors, count, mapping, save
 
 from weightsurgeon.api import port, verify
 from weightsurgeon.comparison import Verification
-from weightsurgeon.errors import PlanError
+from weightsurgeon.errors import BrokenFile, PlanError
+from weightsurgeon.execute import reduce
 from weightsurgeon.mapping.rules import Mapping as Rules
 
 A, B = count(2), count(3, 2)
@@ -204,3 +205,20 @@ def test_a_rounding_is_said(tmp_path: Path) -> None:
     found = compared(tmp_path, {"x": x}, {"x": x.astype(ml_dtypes.bfloat16)})
     assert "rounded: x" in str(found)
     assert found.to_json()["rounded"][0]["names"] == ["x"]
+
+
+def test_a_file_that_changes_meanwhile_is_not_called_equal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = floats(1.0, 2.0)
+    a, b = (save(tmp_path / f"{n}.safetensors", {"x": x}) for n in "ab")
+
+    def meanwhile(*args: Any) -> Any:
+        found = reduce(*args)
+        with b.open("ab") as file:
+            file.write(b" ")
+        return found
+
+    monkeypatch.setattr("weightsurgeon.comparison.reduce", meanwhile)
+    with pytest.raises(BrokenFile, match="was changed while it was read"):
+        verify(a, b)

@@ -127,14 +127,22 @@ def test_what_is_refused_names_its_line(text: str, line: int, words: str) -> Non
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
-        load(text, "f")
-    except PlanError:
-        return
+        document = load(text, "f")
+    except PlanError as error:
+        ids = {getattr(problem, "id", "") for problem in error.problems}
+    else:
+        ids = {"schema"}
+        assert all(line >= 1 for line in document.lines.values())
+    assert ids == {"schema"}
 
 
 @given(st.text("[]{}:,-?&*!|>'\"#%@`ab \n", max_size=40))
 def test_any_punctuation_is_read_or_refused(text: str) -> None:
     try:
-        load(text, "f")
-    except PlanError:
-        return
+        document = load(text, "f")
+    except PlanError as error:
+        ids = {getattr(problem, "id", "") for problem in error.problems}
+    else:
+        ids = {"schema"}
+        assert all(line >= 1 for line in document.lines.values())
+    assert ids == {"schema"}

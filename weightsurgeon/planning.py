@@ -62,13 +62,12 @@ def plan_port(
     to: str | None = None,
     sizes: Mapping[str, int] | None = None,
     again: bool = False,
-    container: str | None = None,
 ) -> Plan:
     """The plan of a port: everything that can go wrong with names and shapes is found here."""
     if template is not None and into is not None:
         raise OutputError("give --template or --into, not both: a template gives no values")
     path = os.fspath(dst)
-    container = container or container_of(path)
+    container = container_of(path)
     rules = rules_of(mapping)
     spent = rules.hash if rules is not None and not again else ""
     source = opened(src, *stated(rules, "source"), spent)

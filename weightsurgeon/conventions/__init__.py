@@ -27,7 +27,6 @@ WORDS: dict[str, str] = {k: v for t in _TABLES for k, v in t.WORDS.items()}
 NEUTRAL: dict[str, int] = {"bias": 0, "beta": 0, "mean": 0, "gamma": 1, "variance": 1}
 
 OPTIMIZER = "Optimizer"  # what a file calls the owner of state that belongs to no layer
-DIALECTS = ("keras", "torch", "onnx", "flax", "tf")
 SEPARATOR = {"torch": "."}  # all others write /
 _CHANNELS_LAST = ("keras", "flax", "tf")
 _MAP = {1: "c", 2: "w c", 3: "h w c", 4: "d h w c"}  # the axes of a map before it is flattened
