@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from strategies import Memory, noise, same
 
+from weightsurgeon import copies
 from weightsurgeon import execute as engine
 from weightsurgeon.errors import BrokenFile, FormatError, OutputError, PlanError, SpecError
 from weightsurgeon.expr import array
@@ -50,15 +51,15 @@ def planned(source: Source, path: Path, **outputs: Any) -> Plan:
 
 
 def test_neighbours_are_one_copy() -> None:
-    def step(name: str, a: int, b: int, n: int, fd: int = 3) -> engine.Copy:
-        return engine.Copy([name], Extent(fd, a, n), Extent(9, b, n))
+    def step(name: str, a: int, b: int, n: int, fd: int = 3) -> copies.Copy:
+        return copies.Copy([name], Extent(fd, a, n), Extent(9, b, n))
 
     steps = [step("c", 30, 130, 5), step("a", 10, 110, 10), step("b", 20, 120, 10)]
-    (run,) = engine.joined(steps)
-    assert run == engine.Copy(["a", "b", "c"], Extent(3, 10, 25), Extent(9, 110, 25))
-    assert len(engine.joined([step("a", 10, 110, 10), step("b", 21, 120, 10)])) == 2
-    assert len(engine.joined([step("a", 10, 110, 10), step("b", 20, 121, 10)])) == 2
-    assert len(engine.joined([step("a", 10, 110, 10), step("b", 20, 120, 10, fd=4)])) == 2
+    (run,) = copies.joined(steps)
+    assert run == copies.Copy(["a", "b", "c"], Extent(3, 10, 25), Extent(9, 110, 25))
+    assert len(copies.joined([step("a", 10, 110, 10), step("b", 21, 120, 10)])) == 2
+    assert len(copies.joined([step("a", 10, 110, 10), step("b", 20, 121, 10)])) == 2
+    assert len(copies.joined([step("a", 10, 110, 10), step("b", 20, 120, 10, fd=4)])) == 2
 
 
 def test_what_keeps_its_bytes_is_copied(source: Source, tmp_path: Path) -> None:
@@ -67,14 +68,14 @@ def test_what_keeps_its_bytes_is_copied(source: Source, tmp_path: Path) -> None:
         source, tmp_path / "out.safetensors",
         a=x["t1"], b=reshape(x["t2"], (40, 32)), c=permute(x["t3"], (1, 0)), d=array(np.ones(3)),
     )  # fmt: skip
-    assert [engine.step_of(e) for e in plan.outputs.values()] == [
+    assert [copies.step_of(e) for e in plan.outputs.values()] == [
         "copy",
         "copy",
         "stream",
         "stream",
     ]
     seen = list[int]()
-    sink = create_sink("safetensors", plan.target.path, Order(plan.specs, align=engine.align(plan)))
+    sink = create_sink("safetensors", plan.target.path, Order(plan.specs, align=copies.align(plan)))
     facts = list(engine.execute(plan, sink, seen.append))
     sink.commit()
     assert sorted((f.name, f.step) for f in facts) == [
@@ -90,7 +91,7 @@ def test_the_longest_run_lies_in_its_page_as_before(source: Source, tmp_path: Pa
     plan = planned(
         source, tmp_path / "out.safetensors", q=permute(x["t0"], (1, 0)), a=x["t2"], b=x["t3"]
     )
-    wish = engine.align(plan)
+    wish = copies.align(plan)
     start = source.extent("t2")
     assert start is not None
     assert wish == ("a", start.offset % 4096)
@@ -99,7 +100,7 @@ def test_the_longest_run_lies_in_its_page_as_before(source: Source, tmp_path: Pa
     assert found is not None
     assert found.offset % 4096 == start.offset % 4096
     small = Memory({"x": np.zeros(3)})
-    assert engine.align(planned(small, tmp_path / "o", x=tensors(small)["x"])) is None
+    assert copies.align(planned(small, tmp_path / "o", x=tensors(small)["x"])) is None
 
 
 def test_a_failed_check_stops_before_anything_is_written(source: Source, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from strategies import Array, Case, arrays, bijections, blocks_of, chains, noise
 
 from weightsurgeon import execute as engine
 from weightsurgeon import workers
+from weightsurgeon.copies import align
 from weightsurgeon.expr import array, block_shape, evaluate, slices
 from weightsurgeon.formats import create_sink, open_source
 from weightsurgeon.formats.base import Order, Source
@@ -146,7 +147,7 @@ def expressions(source: Source) -> dict[str, Any]:
 
 def made(source: Source, path: Path, workers_: int = 2) -> bytes:
     plan = Plan(expressions(source), {"s": source}, Target(str(path), "safetensors"))
-    sink = create_sink("safetensors", str(path), Order(plan.specs, align=engine.align(plan)))
+    sink = create_sink("safetensors", str(path), Order(plan.specs, align=align(plan)))
     facts = {fact.name: fact for fact in engine.execute(plan, sink, workers=workers_)}
     sink.commit()
     assert facts.keys() == plan.outputs.keys()

@@ -7,12 +7,14 @@ here knows an op or a container.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .blocks import blocks, fitting, rows
+from .copies import Copy, bytes_of, copies_of, joined
 from .errors import OutputError, PlanError, SpecError, shown
-from .expr import LEAF, Again, Block, Expr, evaluate, slices
+from .expr import Again, Block, Expr, evaluate, slices
 from .formats.base import Extent, Sink
 from .formats.files import copy_range
 from .kernels import copy
@@ -35,53 +37,6 @@ class Fact(NamedTuple):
     nbytes: int
 
 
-class Copy(NamedTuple):
-    """A run of raw bytes from a source to the output; it may hold several tensors."""
-
-    names: list[str]
-    source: Extent
-    target: Extent
-
-
-def bytes_of(expr: Expr) -> Expr:
-    """The expression that has the same bytes in the same order: what only renames axes peeled."""
-    while expr.op.in_place:
-        (expr,) = expr.inputs
-    return expr
-
-
-def source_extent(expr: Expr) -> Extent | None:
-    """Where the bytes of an output lie in a source already, if they do."""
-    inner = bytes_of(expr)
-    if inner.op is not LEAF:
-        return None
-    extent: Callable[[str], Extent | None] | None = getattr(inner.params["source"], "extent", None)
-    return extent(inner.params["name"]) if extent else None
-
-
-def step_of(expr: Expr) -> str:
-    """How an output will be made: by `copy` or `stream`."""
-    return "copy" if source_extent(expr) is not None else "stream"
-
-
-def align(plan: Plan) -> tuple[str, int] | None:
-    """Which output should lie in its page as its source does: the largest that is copied."""
-    extents = {name: source_extent(expr) for name, expr in plan.outputs.items()}
-    copied = {name: x for name, x in extents.items() if x is not None and x.nbytes >= 4096}
-    if not copied:
-        return None
-    # the first of the longest run of neighbours; a run is as good as its first tensor is placed
-    best, start, length = None, None, 0
-    longest, previous = 0, None
-    for name, x in copied.items():
-        if previous is None or previous.fd != x.fd or previous.offset + previous.nbytes != x.offset:
-            start, length = (name, x.offset % 4096), 0
-        length, previous = length + x.nbytes, x
-        if length > longest:
-            best, longest = start, length
-    return best
-
-
 def execute(
     plan: Plan, sink: Sink, progress: Progress | None = None, workers: int = WORKERS
 ) -> Iterator[Fact]:
@@ -93,14 +48,16 @@ def execute(
     done = progress or (lambda nbytes: None)
     copies, streams = list[Copy](), dict[str, Expr]()
     for name, expr in plan.outputs.items():
-        source, target = source_extent(expr), sink.extent(name)
-        if source is not None and target is not None:
-            copies.append(Copy([name], source, target))
-        else:
+        found = copies_of(name, expr, sink.extent(name))
+        copies += found
+        if not found:
             streams[name] = expr
+    left = Counter(name for run in copies for name in run.names)
     for run in joined(copies):
         _copy(run, sink, done)
-        yield from (Fact(name, "copy", plan.outputs[name].spec.nbytes) for name in run.names)
+        left -= Counter(run.names)
+        made = (name for name in dict.fromkeys(run.names) if not left[name])
+        yield from (Fact(name, "copy", plan.outputs[name].spec.nbytes) for name in made)
     tasks = ((name, bytes_of(expr)) for name, expr in streams.items())
     work = ((name, x, b) for name, x in tasks for b in blocks(x, SCRATCH_BYTES))
 
@@ -115,30 +72,6 @@ def execute(
 
 
 # -- copy ------------------------------------------------------------------------------------
-
-
-def joined(copies: Iterable[Copy]) -> list[Copy]:
-    """Merge steps that continue each other, in the source and in the output, into one run."""
-    found: list[Copy] = []
-    for step in sorted(copies, key=lambda s: (s.target.fd, s.target.offset)):
-        if found and _continues(found[-1], step):
-            last = found[-1]
-            total = last.source.nbytes + step.source.nbytes
-            found[-1] = Copy(
-                last.names + step.names,
-                last.source._replace(nbytes=total),
-                last.target._replace(nbytes=total),
-            )
-        else:
-            found.append(step)
-    return found
-
-
-def _continues(a: Copy, b: Copy) -> bool:
-    def follows(x: Extent, y: Extent) -> bool:
-        return x.fd == y.fd and x.offset + x.nbytes == y.offset
-
-    return follows(a.source, b.source) and follows(a.target, b.target)
 
 
 SLICE = 8 * 2**20  # between two of these a progress bar moves, a signal is heard, the disk starts

@@ -49,6 +49,8 @@ class Op:
              block may be computed directly; absent where an op must see its inputs first
     undo     a movement only: expr → the op and params that lead from its result back to its input
     in_place True where the result has its input's bytes in the same order: nothing moves
+    runs     a movement that keeps long runs: expr → (input, (first, last flat element)) of each run
+             of the result's bytes, in order; None where they are too many or too short
     """
 
     name: str
@@ -58,6 +60,7 @@ class Op:
     place: Callable[[Expr, Block, Any], Sequence[Any] | None] | None = None
     undo: Callable[[Expr], tuple[Op, Mapping[str, Any]]] | None = None
     in_place: bool = False
+    runs: Callable[[Expr], Sequence[tuple[int, tuple[int, int]]] | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

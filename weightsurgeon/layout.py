@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
 from .errors import SpecError
@@ -25,8 +25,14 @@ def known_sizes(axes: Axes) -> dict[str, int]:
     return {axis.name: len(axis.letters) for axis in atoms(axes) if axis.letters}
 
 
-def solve(sides: Iterable[tuple[Axes, tuple[int, ...]]], known: Sizes) -> dict[str, int]:
+def solve(
+    sides: Iterable[tuple[Axes, tuple[int, ...]]],
+    known: Sizes,
+    joined: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, int]:
     """The size of every axis: each dimension is the product of the axes in it.
+
+    `joined` axes are as long as others together.
 
     Errors: SpecError `shape` where they contradict each other, `size` where one stays unknown.
 
@@ -42,18 +48,20 @@ def solve(sides: Iterable[tuple[Axes, tuple[int, ...]]], known: Sizes) -> dict[s
         for name, size in known_sizes(axes).items():
             if sizes.setdefault(name, size) != size:
                 raise SpecError(f"{name} is given as {sizes[name]}, but has {size} letters")
-    while _solve_once(sides, sizes):
+    while _solve_once(sides, sizes) or _add_up(joined or {}, sizes):
         pass
     open_ = {a.name: None for axes, _ in sides for a in atoms(axes) if a.name not in sizes}
     if open_:
         axes, shape = sides[0]
-        names = ", ".join(open_)
+        names, first = ", ".join(open_), next(iter(open_)).partition("[")[0]
         raise SpecError(
-            f"{shape} as [{axes}]: {names} unknown; give sizes: {{{next(iter(open_))}: …}}"
-            f" or --set {next(iter(open_))}=…",
+            f"{shape} as [{axes}]: {names} unknown; give sizes: {{{first}: …}} or --set {first}=…",
             "size",
         )
-    return {a.name: sizes[a.name] for axes, _ in sides for a in atoms(axes)}
+    found = {a.name: sizes[a.name] for axes, _ in sides for a in atoms(axes)}
+    for name, parts in (joined or {}).items():
+        found |= {n: sizes[n] for n in (name, *parts) if n in sizes}
+    return found
 
 
 def _rank(shape: tuple[int, ...]) -> str:
@@ -73,6 +81,22 @@ def _solve_once(sides: list[tuple[Axes, tuple[int, ...]]], sizes: dict[str, int]
             elif len(unknown) == 1 or (not unknown and product != size):
                 text = " × ".join(f"{a.name}={sizes.get(a.name, '?')}" for a in group) or "1"
                 raise SpecError(f"{shape} does not fit [{axes}]: {size} is not {text}")
+    return moved
+
+
+def _add_up(joined: Mapping[str, Sequence[str]], sizes: dict[str, int]) -> bool:
+    """What parts are together, or the one part that is left of it."""
+    moved = False
+    for whole, parts in joined.items():
+        rest = sum(sizes[n] for n in parts if n in sizes)
+        unknown = [n for n in parts if n not in sizes]
+        if not unknown and whole not in sizes:
+            sizes[whole], moved = rest, True
+        elif whole in sizes and len(unknown) == 1 and sizes[whole] >= rest:
+            sizes[unknown[0]], moved = sizes[whole] - rest, True
+        elif whole in sizes and (sizes[whole] < rest or (not unknown and sizes[whole] > rest)):
+            name, told = whole.partition("[")[0], [sizes.get(n, "_") for n in parts]
+            raise SpecError(f"{name} has {sizes[whole]} entries, the parts {told} do not")
     return moved
 
 
@@ -98,7 +122,7 @@ def relayout(x: Expr, have: Axes, want: Axes, sizes: Sizes | None = None) -> Exp
     x = reshape(x, [known[a.name] for a in here], apart)
     wanted = {a.name: a for a in there}
     for i, axis in enumerate(here):
-        indices = _entries(axis, wanted[axis.name], known[axis.name])
+        indices = entries(axis, wanted[axis.name], known[axis.name])
         if indices is not None:
             x = take(x, i, indices)
     place = {a.name: i for i, a in enumerate(here)}
@@ -106,7 +130,7 @@ def relayout(x: Expr, have: Axes, want: Axes, sizes: Sizes | None = None) -> Exp
     return reshape(x, [prod(known[a.name] for a in group) for group in want], want)
 
 
-def _entries(have: Axis, want: Axis, size: int) -> list[int] | None:
+def entries(have: Axis, want: Axis, size: int) -> list[int] | None:
     """Which entry of an axis comes where, letters in another order or backwards; None: as it is."""
     turned = have.backwards != want.backwards
     if not have.letters or not want.letters or have.letters == want.letters:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from .copies import bytes_of
 from .errors import shown
-from .execute import bytes_of
-from .expr import leaves
+from .expr import Op, leaves
 from .grouping import grouped
 from .plan import Line, Origin, Plan
 from .table import columns, human_bytes
@@ -133,12 +133,15 @@ def action_of(plan: Plan, name: str) -> str:
     found = _ops(bytes_of(expr))
     if not found:
         return "copied"
-    return "cast" if found == {"cast"} else "relaid" if "cast" not in found else "computed"
+    if all(op.undo is not None or op.place is not None for op in found):
+        return "relaid"
+    return "cast" if {op.name for op in found} == {"cast"} else "computed"
 
 
-def _ops(expr: Any) -> set[str]:
-    names = set() if not expr.inputs else {expr.op.name}
-    return names.union(*map(_ops, expr.inputs)) if expr.inputs else names
+def _ops(expr: Any) -> set[Op]:
+    """The ops between an output and its leaves."""
+    ops = {expr.op} if expr.inputs else set()
+    return ops.union(*map(_ops, expr.inputs))
 
 
 def report(plan: Plan, command: str, written: bool) -> Report:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .execute import Progress, align, execute
+from .copies import align
+from .execute import Progress, execute
 from .formats import create_sink
 from .formats.base import Order
 from .neutral import encode

@@ -12,6 +12,7 @@ from ..errors import SpecError
 from ..expr import Block, Expr, Op, apply, block_shape
 from ..spec import Axes, TensorSpec
 from .reshape import RESHAPE, reshape
+from .runs import concat_runs, crop_runs, take_runs
 
 __all__ = [
     "CONCAT",
@@ -118,7 +119,7 @@ def _take_undo(expr: Expr) -> tuple[Op, Mapping[str, Any]]:
     return TAKE, {"axis": axis, "indices": tuple(back)}
 
 
-TAKE = Op("take", _take_infer, _take_pull, _take_compute, undo=_take_undo)
+TAKE = Op("take", _take_infer, _take_pull, _take_compute, undo=_take_undo, runs=take_runs)
 
 
 # -- crop ------------------------------------------------------------------------------------
@@ -153,6 +154,7 @@ CROP = Op(
     _crop_pull,
     lambda expr, block, values: values[0],
     place=lambda expr, block, out: [out],
+    runs=crop_runs,
 )
 
 
@@ -227,7 +229,7 @@ def _concat_compute(expr: Expr, block: Block, values: Sequence[Any]) -> Any:
     return out
 
 
-CONCAT = Op("concat", _concat_infer, _concat_pull, _concat_compute, _concat_place)
+CONCAT = Op("concat", _concat_infer, _concat_pull, _concat_compute, _concat_place, runs=concat_runs)
 
 
 # -- shared ----------------------------------------------------------------------------------
