@@ -14,13 +14,13 @@ import pytest
 from strategies import Memory, noise, same
 
 from weightsurgeon import execute as engine
+from weightsurgeon.carrying import carried
 from weightsurgeon.errors import FormatError, PlanError
 from weightsurgeon.expr import array, evaluate, slices, whole
 from weightsurgeon.formats import FORMATS, create_sink, module_of, open_source
 from weightsurgeon.formats.base import Checkpoint, Order, Source
 from weightsurgeon.ops.movement import permute
 from weightsurgeon.plan import Plan, Target
-from weightsurgeon.planning import carried
 from weightsurgeon.writing import write
 
 WRITABLE = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from .comparison import Verification, compare
 from .execute import Progress
@@ -11,7 +12,9 @@ from .mapping.rules import Mapping as Rules
 from .opening import open_checkpoint
 from .outcome import Report, report
 from .plan import Plan
-from .planning import PathLike, Policy, opened, plan_port, plan_run, rules_of, stated
+from .planning import plan_port, plan_run
+from .steps.reading import PlanLike
+from .steps.sides import PathLike, Policy, opened, rules_of, stated
 from .writing import write
 
 __all__ = ["open", "port", "run", "verify"]
@@ -56,16 +59,23 @@ def port(
 
 
 def run(
-    plan: PathLike,
+    plan: PlanLike,
+    /,
     dry_run: bool = False,
     progress: Progress | None = None,
     durable: bool = True,
+    step: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **aliases: PathLike | Checkpoint,
 ) -> Report:
-    """Run a plan from a YAML file: its sources, its steps, its output.
+    """Run a plan, from a YAML file or as a dict: its sources, its steps, its output.
 
-    Errors: PlanError with every problem of the file and of what it names.
+    `aliases` bind sources by name: checkpoints, or paths instead of those in the plan; `settings`
+    replace keys of steps (`{"tau": 0.01}`); `step` is the training step, where a schedule asks.
+
+    Errors: PlanError with every problem of the plan and of what it names.
     """
-    return _carried_out(plan_run(plan), "run", dry_run, progress, durable)
+    return _carried_out(plan_run(plan, step, settings, aliases), "run", dry_run, progress, durable)
 
 
 def _carried_out(

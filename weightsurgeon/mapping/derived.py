@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ..errors import MissingTensor, shown
 from ..expr import Expr
-from ..formats.base import Checkpoint, Source
-from ..plan import Plan
+from ..formats.base import UNKNOWN, Checkpoint, Source
+from ..neutral import mappings_of
+from ..plan import Origin, Plan, Target
 
 
 class Derived(Checkpoint):
@@ -26,6 +27,21 @@ class Derived(Checkpoint):
         if name not in self._outputs:
             raise MissingTensor(f"the step makes no tensor {shown(name)}")
         return self._outputs[name].named(self.meaning(name).axes)
+
+
+def as_it_is(state: Checkpoint, sources: Mapping[str, Source]) -> Plan:
+    """The plan that changes nothing of a state: every name, every byte, every tie."""
+    stored = [name for name in state if name not in state.ties]
+    return Plan(
+        outputs={name: state[name] for name in stored},
+        sources=sources,
+        target=Target(dialect=state.dialect),
+        ties=dict(state.ties),
+        meanings={name: m for name in stored if (m := state.meaning(name)) is not UNKNOWN},
+        origins={name: Origin("", (name,)) for name in stored},
+        metadata=dict(state.source.metadata),
+        mappings=tuple(mappings_of(state.source)),
+    )
 
 
 def with_history(last: Plan, steps: Iterable[Plan]) -> Plan:

@@ -94,23 +94,11 @@ MAPPING: Table = {
 }
 PLAN: Table = {
     "weightsurgeon": Key(one_of(1)),
-    "sources": Key(map_of(anything)),
-    "steps": Key(list_of(anything)),
+    "sources": Key(map_of(anything), {}),
+    "steps": Key(list_of(anything), []),
     "output": Key(anything),
 }
 SOURCE: Table = {"path": Key(text), "dialect": Key(DIALECT, None)}
-STEP: Table = {"transfer": Key(anything)}
-TRANSFER: Table = {
-    "from": Key(text),
-    "mapping": Key(text, None),
-    "into": Key(text, None),
-    "template": Key(text, None),
-    "to": Key(DIALECT, None),
-    "sizes": Key(map_of(size), {}),
-    "unused": Key(one_of("error", "list", "ignore"), None),
-    "kept": Key(one_of("error", "list"), None),
-    "as": Key(text),
-}
 OUTPUT: Table = {"from": Key(text), "path": Key(text), "format": Key(text, None)}
 
 _NOT_BUILT: dict[int, str] = {
@@ -121,8 +109,6 @@ _NOT_BUILT: dict[int, str] = {
     id(FORMS["tie"]): "inverse",
     id(SIDE): "optional_segment",
     id(MAPPING): "sources",
-    id(STEP): "assemble soft_update prune merge cast verify",
-    id(TRANSFER): "paste dtype",
     id(OUTPUT): "shard_size ties metadata",
 }
 
@@ -131,18 +117,19 @@ _NOT_BUILT: dict[int, str] = {
 
 
 def validate(
-    table: Table, value: Any, document: Document, at: Path = ()
+    table: Table, value: Any, document: Document, at: Path = (), later: str = ""
 ) -> tuple[dict[str, Any], list[MappingError]]:
     """The values of a table's keys, and every reason to refuse them.
 
-    A key that is absent or wrong has its default, so that the rest can be read on.
+    A key that is absent or wrong has its default, so that the rest can be read on. `later` are
+    keys that are known and not built.
     """
     if not isinstance(value, dict):
         return {}, [refused(document, at, f"wants a map of {', '.join(table)}")]
-    later = _NOT_BUILT.get(id(table), "").split()
+    unbuilt = f"{later} {_NOT_BUILT.get(id(table), '')}".split()
     problems = []
     for key in value.keys() - table.keys():
-        what = "is not built yet" if key in later else f"is unknown{_nearest(key, table)}"
+        what = "is not built yet" if key in unbuilt else f"is unknown{nearest(key, table)}"
         problems.append(refused(document, (*at, key), f"the key {shown(key)!r} {what}"))
     found = {}
     for key, row in table.items():
@@ -167,7 +154,8 @@ def _wrong(check: Check, value: Any, document: Document, at: Path) -> list[Mappi
     return problems
 
 
-def _nearest(key: str, table: Table) -> str:
+def nearest(key: str, table: Mapping[str, Any]) -> str:
+    """What was meant instead of an unknown key, or what there is."""
     from difflib import get_close_matches
 
     near = get_close_matches(key, table, 1)
@@ -175,5 +163,8 @@ def _nearest(key: str, table: Table) -> str:
 
 
 def refused(document: Document, at: Path, what: str, id: str = "schema") -> MappingError:
-    """A problem at a place of a document."""
+    """A problem at a place of a document: its line, or its path of keys where there is no file."""
+    if not document.file:
+        keys = ".".join(map(str, at))
+        return MappingError(id, f"{keys}: {what}" if keys else what)
     return MappingError(id, what, document.file, document.line(at))

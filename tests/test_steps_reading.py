@@ -45,7 +45,7 @@ def refused(folder: Path, text: str) -> list[str]:
         (
             "sources:",
             "sourses:",
-            ["p.yaml:1: schema: the key 'sources' is missing", "unknown; did you mean 'sources'?"],
+            ["p.yaml:2: schema: the key 'sourses' is unknown; did you mean 'sources'?"],
         ),
         (
             "{path: a.safetensors}",
@@ -63,6 +63,8 @@ def refused(folder: Path, text: str) -> list[str]:
         ("transfer: {", "merge: {", ["the key 'merge' is not built yet"]),
         ("transfer: {", "soft_update: {", ["the key 'soft_update' is not built yet"]),
         ("transfer: {", "transfor: {", ["the key 'transfor' is unknown; did you mean 'transfer'?"]),
+        ("transfer: {", "optional: 1\n  transfer: {", ["p.yaml:5: schema: a step is a map of one"]),
+        ("{from: a, mapping: m.yaml, as: b}", "5", ["p.yaml:5: schema: wants a map of from"]),
         ("as: b}", "as: b, paste: {}}", ["p.yaml:5: schema: the key 'paste' is not built yet"]),
         ("as: b}", "as: b, dtype: float16}", ["the key 'dtype' is not built yet"]),
         ("from: a,", "", ["p.yaml:5: schema: the key 'from' is missing", "nothing reads 'a'"]),
@@ -93,7 +95,11 @@ def refused(folder: Path, text: str) -> list[str]:
             "weightsurgeon: 2",
             ["p.yaml:1: schema: weightsurgeon wants 1, not '2'"],
         ),
-        ("- transfer", "- 5\n- transfer", ["p.yaml:5: schema: wants a map of transfer"]),
+        (
+            "- transfer",
+            "- 5\n- transfer",
+            ["p.yaml:5: schema: a step is a map of one verb: transfer"],
+        ),
     ],
 )
 def test_a_plan_is_refused(folder: Path, old: str, new: str, wanted: list[str]) -> None:

@@ -1,0 +1,47 @@
+"""What a container can hold: a plan is refused with all names at once, before a byte moves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from .errors import OutputError, PlanError, shown
+from .formats import module_of
+from .grouping import grouped
+from .plan import Line, Plan
+
+
+def carried(plan: Plan) -> Plan:
+    """The plan, unless its container cannot hold it: refused with all names at once."""
+    carries = module_of(plan.target.container).CARRIES
+    if carries.templates:
+        plan = _without_optimizer(plan)
+    problems = []
+    for dtype in sorted({s.dtype.name for s in plan.specs.values()} - carries.dtypes):
+        names = [n for n, s in plan.specs.items() if s.dtype.name == dtype]
+        labels = ", ".join(g.label for g in grouped(names)[:5])
+        text = f"{plan.target.container} holds no {dtype}: {labels}; choose another container"
+        problems.append(OutputError(f"{shown(plan.target.path)}: {text}"))
+    for name in (*plan.specs, *plan.ties):
+        if name in carries.reserved or not _encodable(name):
+            text = f"{shown(name)} cannot be a tensor's name in {plan.target.container}"
+            problems.append(OutputError(f"{shown(plan.target.path)}: {text}"))
+    if carries.templates and plan.target.template is None:
+        text = f"{plan.target.container} needs a structure to fill: give --template or --into"
+        problems.append(OutputError(f"{shown(plan.target.path)}: {text}"))
+    if problems:
+        raise PlanError(problems)
+    return plan
+
+
+def _without_optimizer(plan: Plan) -> Plan:
+    """The optimizer's state has no place in a structure that is filled: left out, and told."""
+    left = [name for name, m in plan.meanings.items() if m.role == "optimizer"]
+    if not left:
+        return plan
+    outputs = {name: expr for name, expr in plan.outputs.items() if name not in left}
+    line = Line("optimizer", f"{len(left)} tensors of the optimizer are left out")
+    return replace(plan, outputs=outputs, lines=(*plan.lines, line))
+
+
+def _encodable(name: str) -> bool:
+    return not any("\ud800" <= c <= "\udfff" for c in name)

@@ -1,0 +1,81 @@
+"""The two sides of a port: files opened, rules found, the dialect and structure of the result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+
+from ..errors import MappingError, OutputError, PlanError, shown
+from ..formats import FORMATS, module_of
+from ..formats.base import Checkpoint, Source
+from ..mapping.rules import Mapping as Rules
+from ..neutral import mappings_of
+from ..opening import open_checkpoint
+
+PathLike = str | os.PathLike[str]
+Policy = str | Mapping[str, str] | Iterable[str]
+
+
+def opened(
+    path: PathLike | Checkpoint, dialect: str | None = None, file: str = "", spent: str = ""
+) -> Checkpoint:
+    """The checkpoint itself, or that of a path, in the dialect that a mapping (`file`) states.
+
+    Errors: PlanError `schema` where our own metadata in the file states another dialect, `twice`
+    where the mapping of the hash `spent` made it.
+    """
+    checkpoint = path if isinstance(path, Checkpoint) else open_checkpoint(path)
+    if spent in mappings_of(checkpoint.source):
+        text = f"{shown(checkpoint.path)} was made by this mapping; use the original, or --again"
+        raise PlanError([MappingError("twice", text, file)])
+    if dialect in (None, checkpoint.dialect) or isinstance(path, Checkpoint):
+        return checkpoint
+    if checkpoint.dialect_ground == "metadata":
+        text = f"{shown(path)} is written in the dialect {checkpoint.dialect}, not in {dialect}"
+        raise PlanError([MappingError("schema", text, file)])
+    checkpoint.close()
+    return open_checkpoint(path, dialect)
+
+
+def stated(rules: Rules | None, side: str) -> tuple[str | None, str]:
+    """The dialect that a mapping states for a side, and the mapping's file."""
+    return (getattr(rules, side).dialect, rules.file) if rules is not None else (None, "")
+
+
+def rules_of(mapping: PathLike | Rules | None) -> Rules | None:
+    """The rules of a mapping by its path or shipped name; None where there is none."""
+    if mapping is None or isinstance(mapping, Rules):
+        return mapping
+    from ..mapping.load import load  # yaml is imported only where there is a mapping to read
+
+    rules = load(os.fspath(mapping))
+    if rules.review:
+        text = (
+            f"{len(rules.review)} doubts are left under `review`: settle each, then remove the key"
+        )
+        raise PlanError([MappingError("review", text, rules.file)])
+    return rules
+
+
+def dialect_of(
+    rules: Rules | None, base: Checkpoint | None, container: str, to: str | None, source: Checkpoint
+) -> str | None:
+    """The dialect of the result: the mapping's, the base's, the container's, the asked one.
+
+    Errors: OutputError where another one was asked for.
+    """
+    grounds = {
+        "the mapping": rules.target.dialect if rules is not None else None,
+        "the template": base.dialect if base is not None else None,
+        f"the container {container}": FORMATS[container].dialect if container else None,
+    }
+    ground, found = next(((g, d) for g, d in grounds.items() if d), ("", None))
+    if to and found and to != found:
+        raise OutputError(f"{to} is asked for, but {ground} says {found}; leave it out")
+    return found or to or source.dialect
+
+
+def template_of(container: str, *sources: Source | None) -> Source | None:
+    """Whose structure the container takes: that of the first source of its family."""
+    families = module_of(container).CARRIES.templates
+    return next((s for s in sources if s is not None and s.container in families), None)
