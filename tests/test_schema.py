@@ -23,12 +23,8 @@ def rule(text: str) -> list[tuple[str, int, str]]:
     ("text", "key"),
     [
         (f"{MOVE}, range: {{e: 8}}", "range"),
-        (f"{MOVE}, crop: {{v: [0, 3]}}", "crop"),
-        (f"{MOVE}, pad: {{v: {{from: 1, to: 2}}}}", "pad"),
         (f"{MOVE}, repeat: {{e: 4}}", "repeat"),
         (f"{MOVE}, sum: b", "sum"),
-        (f"{MOVE}, scale: 2", "scale"),
-        (f"{MOVE}, shift: 1", "shift"),
         (f"{MOVE}, inverse: none", "inverse"),
         (f"{LAYER}, eps: {{source: 1e-3, target: 1e-5}}", "eps"),
         (f"{LAYER}, fold_into: c", "fold_into"),
@@ -219,7 +215,7 @@ def test_ten_kinds_of_mistakes_are_told_at_once() -> None:
 - {from: a, to: b, layout: a b -> b a, sizes: {z: 3}}
 - {layer: a, to: b, kind: dense}
 - {layer: a, to: b, kind: linear, roles: {biass: fill}}
-- {from: a, to: b, scale: 2}
+- {from: a, to: b, repeat: {e: 2}}
 - {drop: {role: kernal}}
 - {init: a, shape: [x]}
 - {from: a, drop: b}

@@ -12,29 +12,25 @@ from ..errors import MappingError, SpecError, shown
 from ..expr import Expr
 from ..formats.base import UNKNOWN, Checkpoint, Meaning
 from ..layout import (
-    Meeting,
+    Sizes,
     agree,
     check_axes,
     known_sizes,
     meet,
     refined,
     relayout,
-    solve,
 )
-from ..notation import atoms, expand_spatial
+from ..notation import expand_spatial
 from ..ops.arithmetic import loses
 from ..plan import Origin
 from ..spec import Axes, TensorSpec
 from .claim import Claim, neutral, split
 from .demands import Demands
 from .names import Captures, Pattern
+from .resizing import filtered, resized, solved
 from .rules import Layer, Move
-from .stated import check_kind, check_rows, check_words
-
-_NEUTRAL = (
-    "in out rec unit g b dir kd kh kw d h w c mult vocab embed head dim feature expert group p"
-)
-NEUTRAL_AXES = frozenset(_NEUTRAL.split())
+from .stated import check_kind, check_rows, check_words, renamed
+from .values import NO_VALUES, Values
 
 
 class Made(NamedTuple):
@@ -56,6 +52,7 @@ class Binder:
     dialects: tuple[str | None, str | None]
     sizes: Mapping[str, int]
     demands: Demands
+    keep: bool = False  # the base gives values too
 
     # -- where it goes -----------------------------------------------------------------------
 
@@ -115,16 +112,22 @@ class Binder:
             if isinstance(claim.rule, Layer):
                 moved, meaning = self._by_kind(claim, x, wanted)
             else:
-                moved, meaning = self._by_layout(claim, x, wanted)
+                moved, meaning = self._by_layout(claim, claim.rule, x, name, wanted)  # type: ignore[arg-type]
             self.demands.check(claim.name, moved, wanted)
-            moved = self.demands.in_dtype(moved, wanted, getattr(claim.rule, "cast", None))
+            asked = getattr(claim.rule, "cast", None)
+            moved = self.demands.in_dtype(moved, wanted, asked, x.spec.dtype)
         except SpecError as error:
             text = f"{shown(claim.name)} → {shown(name)}: {error}"
             raise self.refused(claim, error.id, text) from error
         layer, _ = split(name)
         meaning = replace(meaning, layer=layer)
-        class_ = "lossy" if loses(x.spec.dtype, moved.spec.dtype) else "exact"
-        return Made(name, moved, meaning, Origin(claim.rule.place, (claim.name,), class_))
+        return Made(name, moved, meaning, self._origin(claim, x, moved))
+
+    def _origin(self, claim: Claim, x: Expr, moved: Expr) -> Origin:
+        values: Values = getattr(claim.rule, "values", NO_VALUES)
+        class_ = "lossy" if loses(x.spec.dtype, moved.spec.dtype) else values.class_
+        action = "pasted" if values.into_base else ""
+        return Origin(claim.rule.place, (claim.name,), class_, action)
 
     def wanted(self, name: str) -> TensorSpec | None:
         """The spec of the base's tensor of this name, axes included."""
@@ -134,39 +137,45 @@ class Binder:
         """A problem of a claim."""
         return claim.rule.refused(id, text, claim.name)
 
-    def _by_layout(self, claim: Claim, x: Expr, wanted: TensorSpec | None) -> tuple[Expr, Meaning]:
-        rule = claim.rule
+    def _by_layout(
+        self, claim: Claim, rule: Move, x: Expr, name: str, wanted: TensorSpec | None
+    ) -> tuple[Expr, Meaning]:
         meaning = self.source.meaning(claim.name)
-        if not isinstance(rule, Move) or rule.layout is None:
+        if rule.layout is None:
             self._same_axes(x, wanted)
-            return x, self._meaning(meaning, x.spec.axes, claim)
+            moved = rule.values.computed(x, {}, self.demands.overflow)
+            return moved, self._meaning(meaning, x.spec.axes, claim)
         rank = len(x.spec.shape)
         have = expand_spatial(rule.layout.have.axes, rank)
         count = len(have) - len(rule.layout.have.axes) + 1
         want = expand_spatial(rule.layout.want.axes, count=count)
         known = {**known_sizes(have), **known_sizes(want)}
-        known |= {n: s for n, s in {**self.sizes, **rule.sizes}.items() if n in _names(have)}
-        sizes = self._solved(x, have, want, wanted, known)
+        known |= filtered({**self.sizes, **rule.sizes}, have)
+        sizes, grown = resized(rule.values, x.spec, have, want, wanted, known)
         here = meet(have, x.spec)
         there = meet(want, wanted) if wanted is not None else {}
         check_words(have, x.spec)
         check_axes(here, there)
-        moved = relayout(x, have, want, sizes)
-        axes = _renamed(want, {**there, **here})
+        cropped, sizes = rule.values.resized(x, have, sizes, grown)
+        moved = rule.values.computed(
+            relayout(cropped, have, want, sizes), sizes, self.demands.overflow
+        )
+        if rule.values.into_base:
+            moved = self.demands.in_dtype(moved, wanted, rule.cast, x.spec.dtype)
+            moved = self._in_base(rule, moved, name, want, (sizes, grown))
+        axes = renamed(want, {**there, **here})
         return moved.named(axes), self._meaning(meaning, axes, claim)
 
-    def _solved(
-        self, x: Expr, have: Axes, want: Axes, wanted: TensorSpec | None, known: Mapping[str, int]
-    ) -> dict[str, int]:
-        """The sizes of all axes from the source's shape and, if need be, the base's."""
-        if wanted is None or len(want) != len(wanted.shape):
-            return solve([(have, x.spec.shape)], known)
-        try:
-            return solve([(have, x.spec.shape)], known)
-        except SpecError as error:
-            if error.id != "size":
-                raise
-        return solve([(have, x.spec.shape), (want, wanted.shape)], known)
+    def _in_base(
+        self, rule: Move, moved: Expr, name: str, want: Axes, sizes: tuple[Sizes, Sizes]
+    ) -> Expr:
+        """What was moved among the entries of the base's tensor that it does not reach."""
+        base = self.base[name] if self.keep and self.in_base(name) and self.base else None
+        if base is None:
+            raise SpecError("pad: fill: base keeps the values of a base; give --into", "schema")
+        return rule.values.pasted(
+            moved, self.demands.in_dtype(base, None, moved.spec.dtype.name), want, *sizes
+        )
 
     def _same_axes(self, x: Expr, wanted: TensorSpec | None) -> None:
         """Without a layout nothing moves: both sides must lie alike, and that must be known."""
@@ -202,12 +211,12 @@ class Binder:
         have = refined(have, x.spec.axes)  # what the file states of itself wins
         want = refined(want, wanted.axes) if wanted is not None else want
         known = {**self.sizes, **self._told(claim, options), **getattr(rule, "sizes", {})}
-        known = {n: s for n, s in known.items() if n in _names(have)}
+        known = filtered(known, have)
         check_rows((have, want), x.spec, wanted)
         if have == want:  # nothing moves: no size is asked for
             moved = x.named(want)
         else:
-            moved = relayout(x, have, want, self._solved(x, have, want, wanted, known))
+            moved = relayout(x, have, want, solved(x.spec, have, want, wanted, known))
         meaning = Meaning(claim.role, kind, want, "", options, "file")
         return moved, meaning
 
@@ -232,14 +241,3 @@ class Binder:
 
     def _meaning(self, meaning: Meaning, axes: Axes | None, claim: Claim) -> Meaning:
         return replace(meaning, axes=axes, ground=meaning.ground or "mapping")
-
-
-def _names(axes: Axes) -> set[str]:
-    return {axis.name for axis in atoms(axes)}
-
-
-def _renamed(axes: Axes, names: Meeting) -> Axes | None:
-    """The axes as what they are in the files, or None where that is not known of one."""
-    found = [tuple(b for a in group for b in names.get(a.name, (a,))) for group in axes]
-    known = all(a.name in NEUTRAL_AXES for group in found for a in group)
-    return Axes(found) if known else None

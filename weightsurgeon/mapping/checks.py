@@ -56,6 +56,29 @@ def size(value: Any) -> Problems:
         yield (), "wants a whole number from 0"
 
 
+def span(value: Any) -> Problems:
+    """A half-open range of an axis."""
+    if not isinstance(value, list) or len(value) != 2:
+        yield (), "wants a half-open range, [0, 32000]"
+        return
+    yield from list_of(size)(value)
+    if all(type(n) is int for n in value) and value[0] >= value[1]:
+        yield (), "wants a range that is not empty"
+
+
+def padding(value: Any) -> Problems:
+    """How an axis grows."""
+    if not isinstance(value, dict):
+        yield (), "wants a map: {from: 50257, to: 50304, at: 0, fill: 0}"
+        return
+    for key in value.keys() - PADDING.keys():
+        yield (key,), f"is no key of a pad; known: {', '.join(PADDING)}"
+    for key in value.keys() & PADDING.keys():
+        yield from (((key, *path), what) for path, what in PADDING[key](value[key]))
+    if "to" not in value:
+        yield (), "wants `to`: a size, or base"
+
+
 def way(value: Any) -> Problems:
     """What becomes of a role that one side alone has."""
     if isinstance(value, dict) and "fold_into" in value:
@@ -135,6 +158,20 @@ def either(*checks: Check) -> Check:
             yield from found[-1]
 
     return check
+
+
+def size_or_base(value: Any) -> Problems:
+    """A size, or the word base."""
+    if value != "base":
+        yield from size(value)
+
+
+PADDING: dict[str, Check] = {
+    "from": size,
+    "to": size_or_base,
+    "at": size,
+    "fill": one_of(0, "base"),
+}
 
 
 # -- options of a layer ----------------------------------------------------------------------

@@ -11,7 +11,7 @@ from ..expr import Expr
 from ..formats.base import Checkpoint
 from ..layout import check_axes, meet
 from ..ops.arithmetic import cast, loses
-from ..spec import TensorSpec, dtype_of
+from ..spec import DType, TensorSpec, dtype_of
 
 Form = tuple[tuple[int, ...], str | None]
 
@@ -50,18 +50,25 @@ class Demands:
             found.setdefault(form, []).append(name)
         return found
 
-    def in_dtype(self, moved: Expr, wanted: TensorSpec | None, asked: str | None) -> Expr:
-        """In the dtype that the rule asks for, else the base's, else as it is.
+    @property
+    def overflow(self) -> str:
+        """What becomes of a finite value that has no finite place: `error` or `inf`."""
+        return "error" if self.policy["nonfinite"] == "error" else "inf"
+
+    def in_dtype(
+        self, moved: Expr, wanted: TensorSpec | None, asked: str | None, here: DType | None = None
+    ) -> Expr:
+        """In the dtype that the rule asks for, else the base's, else the source's (`here`).
 
         Errors: SpecError `lossy-cast` unless the rule or the policy allows it.
         """
-        here = moved.spec.dtype
+        here = here or moved.spec.dtype
         dtype = dtype_of(asked) if asked else wanted.dtype if wanted else here
-        if dtype == here:
+        if dtype == moved.spec.dtype:
             return moved
-        if here.kind != "float" or dtype.kind != "float":
+        if dtype != here and not here.kind == dtype.kind == "float":
             raise SpecError(f"{moved.spec} is no {dtype}: only floats are cast, all else is copied")
         if not asked and loses(here, dtype) and self.policy["lossy_cast"] == "error":
             text = f"{here} would lose digits as {dtype}"
             raise SpecError(f"{text}; say cast: {dtype}, or --policy lossy_cast=list", "lossy-cast")
-        return cast(moved, dtype, "error" if self.policy["nonfinite"] == "error" else "inf")
+        return cast(moved, dtype, self.overflow)

@@ -10,6 +10,7 @@ from ..errors import MappingError
 from ..notation import Layout
 from .names import Pattern
 from .select import Test
+from .values import NO_VALUES, Values
 
 Sizes = MappingOf[str, int]
 
@@ -34,12 +35,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class Move(Rule):
-    """`from` + `to`: a tensor goes to another name, in another layout, in another dtype."""
+    """`from` + `to`: a tensor goes to another name, in another layout, with other values."""
 
     source: Pattern = None  # type: ignore[assignment]
     target: Pattern = None  # type: ignore[assignment]
     layout: Layout | None = None
     sizes: Sizes = field(default_factory=dict)
+    values: Values = NO_VALUES
     cast: str | None = None
     when: Test | None = None
 

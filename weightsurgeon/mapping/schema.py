@@ -21,7 +21,9 @@ from .checks import (
     number,
     one_of,
     options,
+    padding,
     size,
+    span,
     text,
     way,
     word,
@@ -54,6 +56,10 @@ FORMS: dict[str, Table] = {
         "to": Key(name),
         "layout": Key(text, None),
         "sizes": Key(map_of(size), {}),
+        "crop": Key(map_of(span), {}),
+        "pad": Key(map_of(padding), {}),
+        "scale": Key(anything, 1),
+        "shift": Key(anything, 0),
         "cast": Key(text, None),
         "when": WHEN,
     },
@@ -102,7 +108,7 @@ SOURCE: Table = {"path": Key(text), "dialect": Key(DIALECT, None)}
 OUTPUT: Table = {"from": Key(text), "path": Key(text), "format": Key(text, None)}
 
 _NOT_BUILT: dict[int, str] = {
-    id(FORMS["from"]): "range crop pad repeat sum scale shift inverse",
+    id(FORMS["from"]): "range repeat sum inverse",
     id(FORMS["layer"]): "fold_into eps inverse",
     id(FORMS["drop"]): "inverse",
     id(FORMS["init"]): "inverse",

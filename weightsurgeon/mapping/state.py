@@ -55,7 +55,7 @@ class State:
         names = self.base.neutral if self.base else {}
         known = {**job.rules.sizes, **job.sizes}
         demands = Demands(job.source, self.policy)
-        self.binder = Binder(job.source, job.base, names, self.dialects, known, demands)
+        self.binder = Binder(job.source, job.base, names, self.dialects, known, demands, job.keep)
         self.claimer = Claimer(self.source, self.rules, self.dialects[0] or "", job.base)
         self.made = dict[str, Made]()
         self.claims = dict[str, Claim]()

@@ -8,6 +8,10 @@ from ..layout import Meeting, check_axes, meet
 from ..notation import atoms
 from ..spec import Axes, TensorSpec
 
+_NEUTRAL = (
+    "in out rec unit g b dir kd kh kw d h w c mult vocab embed head dim feature expert group p"
+)
+NEUTRAL_AXES = frozenset(_NEUTRAL.split())
 _SURE = ("file", "metadata")
 # the kind of the layer that holds one half of a separable convolution
 _HALVES = {"depthwise_kernel": ("depthwise",), "pointwise_kernel": ("conv",), "bias": ("conv",)}
@@ -55,3 +59,10 @@ def check_words(axes: Axes, spec: TensorSpec) -> None:
 def _read(row: Axes, spec: TensorSpec | None) -> Meeting:
     told = meet(row, spec) if spec is not None else {}
     return {a.name: (a,) for a in atoms(row)} | dict(told)
+
+
+def renamed(axes: Axes, names: Meeting) -> Axes | None:
+    """The axes as what they are in the files, or None where that is not known of one."""
+    found = [tuple(b for a in group for b in names.get(a.name, (a,))) for group in axes]
+    known = all(a.name in NEUTRAL_AXES for group in found for a in group)
+    return Axes(found) if known else None

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from ..expr import Op, Reduce
 from .addition import SUM
+from .affine import AFFINE
 from .arithmetic import CAST, FULL
 from .movement import CONCAT, CROP, PERMUTE, RESHAPE, TAKE
 from .reduction import DIFFER
 
-OPS: dict[str, Op] = {op.name: op for op in (RESHAPE, PERMUTE, TAKE, CROP, CONCAT, CAST, FULL, SUM)}
+_MOVE = (RESHAPE, PERMUTE, TAKE, CROP, CONCAT)
+_COMPUTE = (CAST, FULL, SUM, AFFINE)
+OPS: dict[str, Op] = {op.name: op for op in (*_MOVE, *_COMPUTE)}
 REDUCTIONS: dict[str, Reduce] = {row.name: row for row in (DIFFER,)}

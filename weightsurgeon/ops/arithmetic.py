@@ -106,6 +106,8 @@ def _full_infer(
     least = -(2 ** (dtype.bits - 1)) if dtype.kind == "int" else 0
     if digits and not (value % 1 == 0 and least <= value < 2**digits):
         raise SpecError(f"full: {value} is no {dtype}")
+    if not value and dtype.name == "float8_e8m0fnu":
+        raise SpecError(f"full: {dtype} has no zero, its values are powers of two")
     _ = dtype.itemsize  # a packed type has none, and says so
     return TensorSpec(dtype, checked_shape(shape), axes)
 
