@@ -74,7 +74,7 @@ def test_how_kernels_lie(kind: str, rank: int, options: Any, keras: str, torch: 
 
 
 def test_where_no_row_says_nothing_is_known() -> None:
-    assert axes_of("linear", "kernel", "onnx", 2) is None
+    assert axes_of("linear_t", "kernel", "onnx", 2) is None
     assert axes_of("linear", "kernel", "torch", 3) is None
     assert axes_of("linear", "other", "torch", 2) is None
     assert axes_of("prelu", "alpha", "keras", None) is None

@@ -81,7 +81,29 @@ def test_options_keep_keras_names() -> None:
     relu = {"module": "builtins", "class_name": "function", "config": "my_relu"}
     gru = layer("GRU", "g", reset_after=False, use_bias=True, activation=relu, implementation=2)
     (cell,) = [x for x in found(sequential(gru)).values() if x.kind == "GRUCell"]
-    assert cell.options == {"reset_after": False, "use_bias": True, "activation": "my_relu"}
+    told = {"reset_after": False, "use_bias": True, "activation": "my_relu"}
+    assert cell.options == {**told, "module": "g"}
+
+
+def test_a_part_of_a_layer_knows_which() -> None:
+    def cells(*names: str) -> Json:
+        return layer("RNN", "r", cell=layer("StackedRNNCells", "s", cells=[
+            layer("LSTMCell", n) for n in names]))  # fmt: skip
+
+    two = layer("Bidirectional", "b", merge_mode="sum", layer=cells("i", "j"),
+        backward_layer=layer("GRU", "g", go_backwards=True))  # fmt: skip
+    attention = layer("GroupQueryAttention", "a", num_query_heads=4, num_key_value_heads=2)
+    parts = {
+        at.name: {k: v for k, v in at.options.items() if k != "axis"}
+        for at in found(sequential(two, attention)).values()
+        if "module" in at.options
+    }
+    both = {"merge_mode": "sum", "module": "b"}
+    assert parts["b/r/s/i"] == {**both, "direction": "forward", "level": 0}
+    assert parts["b/r/s/j"] == {**both, "direction": "forward", "level": 1}
+    assert parts["b/g/gru_cell"] == {**both, "direction": "backward", "go_backwards": True}
+    heads = {n: (parts[f"a/{n}"]["part"], parts[f"a/{n}"]["heads"]) for n in ("query", "key")}
+    assert heads == {"query": ("query", 4), "key": ("key", 2)}
 
 
 def flat(config: Json, name: str = "fc") -> tuple[list[int] | None, str]:

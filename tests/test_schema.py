@@ -106,7 +106,11 @@ def test_whole_file_keys_that_are_not_built() -> None:
         (f"{MOVE}, layout: a b -> b a, sizes: {{c: 1}}", "size", "c is an axis of no layout"),
         (f"{MOVE}, when: 5", "schema", "when wants a map"),
         (f"{MOVE}, when: {{rank: x}}", "schema", "rank wants a whole number"),
-        ("layer: a, to: b, kind: dense", "kind", "there is no kind 'dense'; known: batchnorm"),
+        (
+            "layer: a, to: b, kind: dense",
+            "kind",
+            "there is no kind 'dense'; known: additive_attention",
+        ),
         ("layer: a, to: b, kind: a -> b -> c", "kind", "one arrow at most"),
         ("layer: [a, c], to: b, kind: linear", "schema", "`layer` and `to` are one name each"),
         ("layer: a, to: b, kind: separable", "schema", "one layer in Keras and a list of two"),

@@ -78,6 +78,9 @@ def keras_model(case: Case) -> Any:
     model = keras.Model(first, x)
     for variable in model.weights:
         variable.assign(values(tuple(variable.shape), positive="variance" in variable.path))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # until then it computes with what it had
     return model
 
 
@@ -92,7 +95,7 @@ def randomise(module: Any, fixed: tuple[str, ...] = ()) -> None:
     """Give every tensor other values, those of norms too; none that Keras could not hold."""
     for name, tensor in module.state_dict().items():
         if tensor.is_floating_point() and name not in fixed:
-            tensor.copy_(torch.from_numpy(values(tuple(tensor.shape), "running_var" in name)))
+            tensor.copy_(torch.from_numpy(values(tuple(tensor.shape), "var" in name)))
 
 
 def values(shape: tuple[int, ...], positive: bool) -> Array:

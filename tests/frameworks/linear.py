@@ -35,6 +35,19 @@ def joined(equation: str) -> Any:
     return build
 
 
+def head(n: Sizes, k: Any, t: Any) -> Case:
+    """An embedding and, with other weights, the way back: in torch, two layers."""
+    layer = k.ReversibleEmbedding(n.into, n.out, tie_weights=False, name="x")
+    return Case(
+        (3,),
+        [layer, lambda x: layer(x, reverse=True)],
+        {"tok": t.Embedding(n.into, n.out), "head": t.Linear(n.out, n.into, bias=False)},
+        vocab=n.into,
+        there="{layer: x, to: [tok, head], kind: embedding}",
+        back="{layer: [tok, head], to: x, kind: embedding}",
+    )
+
+
 LINEAR: Table = {
     "dense": lambda n, k, t: Case(
         (n.into,), [k.Dense(n.out, name="x")], {"x": t.Linear(n.into, n.out)}
@@ -65,6 +78,13 @@ LINEAR: Table = {
         {"x": t.Embedding(n.into, n.out)},
         vocab=n.into,
     ),
+    "embedding_both_ways": lambda n, k, t: Case(
+        (3,),
+        [k.ReversibleEmbedding(n.into, n.out, name="x")],
+        {"x": t.Embedding(n.into, n.out)},
+        vocab=n.into,
+    ),
+    "embedding_and_head": head,
     "einsum": lambda n, k, t: Case(
         (n.into,),
         [k.EinsumDense("ab,bc->ac", output_shape=n.out, bias_axes="c", name="x")],

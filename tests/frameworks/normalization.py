@@ -70,11 +70,44 @@ NORMALIZATION: Table = {
         {"x": t.GroupNorm(2, n.into, eps=EPS)},
         first=True,
     ),
+    "instancenorm": lambda n, k, t: Case(
+        (3, 5, n.into),
+        [k.GroupNormalization(groups=-1, name="x")],
+        {"x": t.InstanceNorm2d(n.into, eps=EPS, affine=True)},
+        first=True,
+    ),
     "rmsnorm": lambda n, k, t: Case(
         (3, n.into), [k.RMSNormalization(name="x")], {"x": t.RMSNorm(n.into, eps=1e-6)}
     ),
 }
 
+
+def constants(n: Sizes, k: Any, t: Any) -> Case:
+    """A normalisation by constants: in torch, two buffers."""
+
+    class Normalize(t.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            zeros = t.Linear(1, 1).weight.detach().new_zeros(n.into)
+            self.register_buffer("mean", zeros)
+            self.register_buffer("variance", zeros + 1)
+
+        def forward(self, x: Any) -> Any:
+            return (x - self.mean) / self.variance.sqrt().clamp(min=1e-7)
+
+    return Case((3, n.into), [k.Normalization(name="x")], {"x": Normalize()})
+
+
+def spectral(n: Sizes, k: Any, t: Any) -> Case:
+    """A layer whose kernel is kept at a spectral norm of one: plain in torch."""
+    inner = k.Conv2D(n.out, n.kernel[:2], name="c")
+    module = t.Sequential()
+    module.add_module("c", t.Conv2d(n.into, n.out, n.kernel[:2]))
+    shape = (*n.extent[:2], n.into)
+    return Case(shape, [k.SpectralNormalization(inner, name="x")], {"x": module}, first=True)
+
+
+CONSTANTS: Table = {"normalization": constants, "spectral_normalization": spectral}
 PRELU: Table = {
     **{
         f"prelu_{r}d": lambda n, k, t, r=r: Case(  # type: ignore[misc]

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from frameworks.attention import ATTENTION
 from frameworks.cases import Table
 from frameworks.convolution import CONVOLUTION
 from frameworks.linear import FLATTENED, LINEAR
-from frameworks.normalization import NORMALIZATION, PRELU
+from frameworks.normalization import CONSTANTS, NORMALIZATION, PRELU
 
-CASES: Table = {**LINEAR, **FLATTENED, **CONVOLUTION, **NORMALIZATION, **PRELU}
+CASES: Table = {
+    **LINEAR,
+    **FLATTENED,
+    **CONVOLUTION,
+    **NORMALIZATION,
+    **CONSTANTS,
+    **PRELU,
+    **ATTENTION,
+}
 NETWORKS = ("pnet", "rnet", "onet")
 KERNELS = {"conv": 384, "transpose": 384, "linear": 8}  # axes permuted and flipped
 CONTAINERS = (".keras", ".weights.h5", ".h5")

@@ -8,7 +8,7 @@ outputs of the frameworks; nothing is ever concluded from a shape.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -18,13 +18,22 @@ from ..formats.base import UNKNOWN, Meaning, Slot
 from ..notation import atoms, expand_spatial, parse
 from ..spec import Axes, TensorSpec
 from . import attention, convolution, linear, normalization, recurrent
+from .refusals import UNHELD, refusal, unheld
 
 _TABLES = (linear, convolution, normalization, recurrent, attention)
 
 AXES: dict[str, dict[str, str]] = {k: v for t in _TABLES for k, v in t.AXES.items()}
 LEAVES: dict[str, dict[str, dict[str, str]]] = {k: v for t in _TABLES for k, v in t.LEAVES.items()}
 WORDS: dict[str, str] = {k: v for t in _TABLES for k, v in t.WORDS.items()}
-NEUTRAL: dict[str, int] = {"bias": 0, "beta": 0, "mean": 0, "gamma": 1, "variance": 1}
+NEUTRAL: dict[str, int] = {
+    **dict.fromkeys(("bias", "beta", "mean"), 0),
+    **dict.fromkeys(("gamma", "variance", "vector_u"), 1),
+}
+TRAINING = frozenset(  # what only training uses: dropped where it has no place, and said
+    ("num_batches_tracked", "count", "stddev", "renorm_mean", "renorm_stddev", "vector_u")
+)
+_SPARE = "bias beta gamma scale concat_score_weight output_embedding qkv_bias out_bias"
+SPARE = frozenset((*_SPARE.split(), *TRAINING, *(role for _, role, _ in UNHELD)))  # not in all
 
 OPTIMIZER = "Optimizer"  # what a file calls the owner of state that belongs to no layer
 SEPARATOR = {"torch": "."}  # all others write /
@@ -35,7 +44,8 @@ ROLE_GROUPS: dict[str, tuple[str, ...]] = {
     group: tuple(roles.split())
     for group, roles in {
         "parameter": "kernel recurrent_kernel depthwise_kernel pointwise_kernel bias embedding"
-        " output_embedding gamma beta alpha scale",
+        " output_embedding gamma beta alpha scale concat_score_weight qkv_kernel qkv_bias"
+        " out_kernel out_bias bias_key bias_value projection",
         "statistics": "mean variance vector_u vector_v sigma stddev renorm_mean renorm_stddev",
         "counter": "num_batches_tracked count n_averaged iteration step",
         "rng": "seed_generator_state",
@@ -76,9 +86,14 @@ def leaves(kind: str, dialect: str) -> dict[str, Leaf]:
     return found
 
 
-def parts(kind: str, dialect: str) -> int:
-    """Of how many layers the kind consists in a dialect (a separable convolution: two in torch)."""
-    return 1 + max((leaf.part for leaf in leaves(kind, dialect).values()), default=0)
+def parts(kind: str, dialect: str, roles: Container[str] | None = None) -> int:
+    """Of how many layers the kind consists in a dialect (a separable convolution: two in torch).
+
+    `roles` are those that a layer has, where that is known: only an embedding with a kernel for
+    the way back becomes two.
+    """
+    found = leaves(kind, dialect).items()
+    return 1 + max((x.part for role, x in found if roles is None or role in roles), default=0)
 
 
 def _family(dialect: str) -> str:
@@ -130,6 +145,8 @@ def _variants(rank: int | None, options: Mapping[str, Any]) -> Iterable[str]:
         yield "flatten_from"
     if rank == 3:
         yield "map"
+    if options.get("reset_after") is False:
+        yield "reset_before"
     yield from (name for name, value in options.items() if value is True)
 
 
@@ -149,15 +166,6 @@ def sizes_of(kind: str, options: Mapping[str, Any]) -> dict[str, int]:
     if kind == "depthwise" and options.get("groups"):
         sizes["in"] = options["groups"]
     return sizes
-
-
-def refusal(kind: str, options: Mapping[str, Any], dialect: str) -> str | None:
-    """Why a layer with these options cannot be held by a dialect, though its tensors would fit."""
-    for table in _TABLES:
-        for refused, option, value, target, why in table.REFUSED:
-            if refused == kind and options.get(option) == value and target == _family(dialect):
-                return f"{option}={value}: {why}"
-    return None
 
 
 # -- what a tensor of a file means -----------------------------------------------------------
@@ -209,4 +217,13 @@ def _kinds_told_by_siblings(dialect: str, slots: Mapping[str, Slot]) -> dict[str
     return {s.layer: telling[s.leaf] for s in slots.values() if s.leaf in telling}
 
 
-__all__ = ["UNKNOWN", "axes_of", "describe", "group_of", "leaves", "refusal", "sizes_of"]
+__all__ = [
+    "UNKNOWN",
+    "axes_of",
+    "describe",
+    "group_of",
+    "leaves",
+    "refusal",
+    "sizes_of",
+    "unheld",
+]

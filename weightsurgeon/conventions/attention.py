@@ -1,8 +1,19 @@
-"""Attention: multi-head, grouped-query and additive. The rows' place; none is built yet."""
+"""Attention: the scales of the plain and of the additive one."""
 
 from __future__ import annotations
 
-AXES: dict[str, dict[str, str]] = {}
-LEAVES: dict[str, dict[str, dict[str, str]]] = {}
-WORDS: dict[str, str] = {}
-REFUSED: tuple[tuple[str, str, object, str, str], ...] = ()
+AXES = {
+    "attention.scale": {"all": ""},
+    "attention.concat_score_weight": {"all": ""},
+    "additive_attention.scale": {"all": "embed"},
+}
+
+LEAVES = {
+    "attention": {
+        "scale": {"all": "scale"},
+        "concat_score_weight": {"all": "concat_score_weight"},
+    },
+    "additive_attention": {"scale": {"all": "scale"}},
+}
+
+WORDS = {"Attention": "attention", "AdditiveAttention": "additive_attention"}

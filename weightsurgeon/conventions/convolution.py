@@ -41,5 +41,3 @@ WORDS = {
     **{f"DepthwiseConv{n}D": "depthwise" for n in (1, 2)},
     **{f"SeparableConv{n}D": "separable" for n in (1, 2)},
 }
-
-REFUSED: tuple[tuple[str, str, object, str, str], ...] = ()

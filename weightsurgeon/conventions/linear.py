@@ -7,28 +7,40 @@ from ..spec import Axes, Axis
 
 # F: the axes of the map that was flattened, in the dialect's own order
 AXES = {
-    "linear.kernel": {"keras": "in out", "torch": "out in", "flax": "in out"},
+    "linear.kernel": {"keras": "in out", "torch": "out in", "flax": "in out", "onnx": "in out"},
+    "linear.kernel@transposed": {"onnx": "out in"},  # Gemm with transB=1
     "linear.kernel@flatten_from": {"keras": "F out", "torch": "out F", "flax": "F out"},
     "linear.bias": {"all": "out"},
     "linear_t.kernel": {"torch": "in out"},  # `Conv1D` of Hugging Face's GPT-2
     "linear_t.bias": {"torch": "out"},
     "embedding.embedding": {"all": "vocab embed"},
+    # of an untied ReversibleEmbedding; in torch the Linear that is the head
+    "embedding.output_embedding": {"keras": "embed vocab", "torch": "vocab embed"},
 }
 
 LEAVES = {
     "linear": {
-        "kernel": {"keras": "kernel", "torch": "weight", "flax": "kernel"},
+        "kernel": {"keras": "kernel", "torch": "weight", "flax": "kernel", "onnx": "B"},
         "bias": {"all": "bias"},
     },
     "linear_t": {"kernel": {"torch": "weight"}, "bias": {"torch": "bias"}},
     "embedding": {
-        "embedding": {"keras": "embeddings", "torch": "weight", "flax": "embedding"},
+        "embedding": {
+            "keras": "embeddings",
+            "torch": "weight",
+            "flax": "embedding",
+            "onnx": "data",
+        },
+        "output_embedding": {"keras": "reverse_embeddings", "torch": "1:weight"},
     },
 }
 
-WORDS = {"Dense": "linear", "EinsumDense": "linear", "Embedding": "embedding"}
-
-REFUSED: tuple[tuple[str, str, object, str, str], ...] = ()
+WORDS = {
+    "Dense": "linear",
+    "EinsumDense": "linear",
+    "Embedding": "embedding",
+    "ReversibleEmbedding": "embedding",
+}
 
 
 def einsum_axes(role: str, equation: str, bias_axes: object) -> Axes | None:

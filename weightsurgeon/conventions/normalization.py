@@ -18,33 +18,69 @@ AXES = {
     },
     **{
         f"{kind}.{role}": _FEATURE
-        for kind in ("layernorm", "groupnorm")
+        for kind in ("layernorm", "groupnorm", "instancenorm")
         for role in ("gamma", "beta")
     },
+    **{f"normalization.{role}": _FEATURE for role in ("mean", "variance")},
+    **{f"normalization.{role}@flatten_from": _FLATTENED for role in ("mean", "variance")},
     **{f"layernorm.{role}@flatten_from": _FLATTENED for role in ("gamma", "beta")},
     **{f"layernorm.{role}@map": _MAP for role in ("gamma", "beta")},
+    "spectralnorm.vector_u": {"keras": "1 out"},
     "rmsnorm.gamma": _FEATURE,
     "rmsnorm.gamma@flatten_from": _FLATTENED,
     # S: a 1 for each axis the slope is shared over; none behind a Dense
-    "prelu.alpha": {"keras": "S feature", "torch": "feature"},
+    "prelu.alpha": {"keras": "S feature", "torch": "feature", "onnx": "S feature"},
     "prelu.alpha@flatten_from": _FLATTENED,
 }
 
 _AFFINE = {
-    "gamma": {"keras": "gamma", "torch": "weight|gamma", "flax": "scale"},
-    "beta": {"keras": "beta", "torch": "bias|beta", "flax": "bias"},
+    "gamma": {"keras": "gamma", "torch": "weight|gamma", "flax": "scale", "onnx": "Scale|scale"},
+    "beta": {"keras": "beta", "torch": "bias|beta", "flax": "bias", "onnx": "B"},
 }
 LEAVES = {
     "batchnorm": {
         **_AFFINE,
-        "mean": {"keras": "moving_mean", "torch": "running_mean", "flax": "mean"},
-        "variance": {"keras": "moving_variance", "torch": "running_var", "flax": "var"},
+        "gamma": {**_AFFINE["gamma"], "onnx": "scale"},
+        "mean": {
+            "keras": "moving_mean",
+            "torch": "running_mean",
+            "flax": "mean",
+            "onnx": "input_mean",
+        },
+        "variance": {
+            "keras": "moving_variance",
+            "torch": "running_var",
+            "flax": "var",
+            "onnx": "input_var",
+        },
         "num_batches_tracked": {"torch": "num_batches_tracked"},
+        **{role: {"keras": role} for role in ("renorm_mean", "renorm_stddev")},
+        "stddev": {"keras": "moving_stddev"},
     },
     "layernorm": _AFFINE,
     "groupnorm": _AFFINE,
-    "rmsnorm": {"gamma": {"keras": "scale", "torch": "weight", "flax": "scale"}},
-    "prelu": {"alpha": {"keras": "alpha", "torch": "weight", "flax": "negative_slope"}},
+    "instancenorm": {  # GroupNormalization(groups=-1) in Keras
+        **_AFFINE,
+        "gamma": {**_AFFINE["gamma"], "onnx": "scale"},
+        "mean": {"torch": "running_mean"},
+        "variance": {"torch": "running_var"},
+        "num_batches_tracked": {"torch": "num_batches_tracked"},
+    },
+    "rmsnorm": {"gamma": {"keras": "scale", "torch": "weight", "flax": "scale", "onnx": "scale"}},
+    "prelu": {
+        "alpha": {
+            "keras": "alpha",
+            "torch": "weight",
+            "flax": "negative_slope",
+            "onnx": "slope",
+        }
+    },
+    "spectralnorm": {"vector_u": {"keras": "vector_u"}},  # of the layer inside: it has its own row
+    "normalization": {  # two buffers in torch, called as here
+        "mean": {"all": "mean"},
+        "variance": {"all": "variance"},
+        "count": {"keras": "count"},
+    },
 }
 
 WORDS = {
@@ -53,18 +89,9 @@ WORDS = {
     "GroupNormalization": "groupnorm",
     "RMSNormalization": "rmsnorm",
     "PReLU": "prelu",
+    "Normalization": "normalization",
+    "SpectralNormalization": "spectralnorm",
 }
-
-# kind, option, value, the dialect that cannot hold it, why
-REFUSED = (
-    (
-        "layernorm",
-        "rms_scaling",
-        True,
-        "torch",
-        "it divides by the deviation about the mean without centring; no RMSNorm does that",
-    ),
-)
 
 
 def shared(rank: int, axes: Iterable[int] | None) -> str:

@@ -5,4 +5,3 @@ from __future__ import annotations
 AXES: dict[str, dict[str, str]] = {}
 LEAVES: dict[str, dict[str, dict[str, str]]] = {}
 WORDS: dict[str, str] = {}
-REFUSED: tuple[tuple[str, str, object, str, str], ...] = ()

@@ -15,7 +15,7 @@ from ..errors import BrokenFile, LimitExceeded
 from .base import Limits
 from .json_data import loads
 from .keras_graph import Flat, flattened
-from .keras_names import ATTENTION, CELLS, EQUATIONS, snake
+from .keras_names import ATTENTION, CELL_KINDS, CELLS, EQUATIONS, module_of, snake
 
 Json = Mapping[str, Any]
 
@@ -26,6 +26,7 @@ _OPTIONS = (
     *("rms_scaling", "use_scale", "score_mode", "use_gate", "go_backwards", "merge_mode"),
     *("key_dim", "value_dim"),
 )
+_OF_MODULES = ("merge_mode", "go_backwards", "use_gate", "heads", "kv_heads")
 _RENAMED = {"num_heads": "heads", "num_query_heads": "heads", "num_key_value_heads": "kv_heads"}
 _WRAPPED = {  # key of the config → attribute that holds the layer
     "Bidirectional": {"layer": "forward_layer", "backward_layer": "backward_layer"},
@@ -78,6 +79,7 @@ def layers_of(config: Json, path: str, limits: Limits) -> dict[str, Layer]:
         if place.count("/") > 4 * limits.depth:
             raise LimitExceeded(path, "config", f"layers are nested over {limits.depth} deep")
         layer = found[place] = _layer(item, above, flats.get(id(item)), root=not place)
+        layer.options.update(_part(place, layer, above, found))
         inner = [(f"{place}/{at}" if place else at, x, layer) for at, x in _children(item)]
         stack.extend(reversed(inner))
     return found
@@ -93,6 +95,18 @@ def _layer(item: Json, above: Layer, flat: Flat | None, root: bool) -> Layer:
         options["flatten_from"] = list(flat.shape)
     trainable = above.trainable and config.get("trainable") is not False
     return Layer(name, kind, options, _dtype(config) or above.dtype, trainable, unsure)
+
+
+def _part(place: str, layer: Layer, above: Layer, found: Mapping[str, Layer]) -> Json:
+    """Of which layer this is a part, and which: a cell, a direction, a projection."""
+    if layer.kind not in CELL_KINDS and above.kind not in ATTENTION:
+        return {}
+    outer, part = module_of(place)
+    module = found.get(outer)
+    if module is None or outer == place:
+        return {}
+    told = {k: v for k, v in module.options.items() if k in _OF_MODULES}
+    return {**told, **layer.options, **part, "module": module.name}
 
 
 def _options(kind: str, config: Json) -> dict[str, Any]:

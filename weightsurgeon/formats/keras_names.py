@@ -61,6 +61,7 @@ EQUATIONS = {  # of the projections inside an attention layer, by name
     **dict.fromkeys(("query", "key", "value", "gate"), _INTO_HEADS),
     "attention_output": _FROM_HEADS,
 }
+CELL_KINDS = frozenset(cell for cell, _ in CELLS.values())
 _PYTHON = {"GroupQueryAttention": "GroupedQueryAttention"}  # configs have the exported name
 _GATES = {"LSTMCell": 4, "GRUCell": 3, "SimpleRNNCell": 1}
 # variables that no gradient moves: a legacy file has them behind all others of a layer
@@ -70,6 +71,28 @@ STATISTICS = frozenset(
         *("renorm_mean", "renorm_stddev", "vector_u", "seed_generator_state"),
     )
 )
+
+
+def module_of(place: str) -> tuple[str, dict[str, Any]]:
+    """The place of the layer that a cell or a projection is a part of, and which part it is.
+
+    >>> module_of("layers/bidirectional/backward_layer/cell")
+    ('layers/bidirectional', {'direction': 'backward'})
+    >>> module_of("layers/rnn/cell/cells/lstm_cell_1")
+    ('layers/rnn', {'level': 1})
+    >>> module_of("layers/multi_head_attention/query_dense")
+    ('layers/multi_head_attention', {'part': 'query'})
+    """
+    if found := re.fullmatch(r"(.*)/_?([a-z]+)_dense", place):
+        return found[1], {"part": found[2]}
+    part: dict[str, Any] = {}
+    if found := re.fullmatch(r"(.*)/cells/[^/]*?(?:_(\d+))?", place):
+        place, part["level"] = found[1], int(found[2] or 0)
+    place = place.removesuffix("/cell")
+    for way in ("forward", "backward"):
+        if place.endswith(f"/{way}_layer"):
+            place, part["direction"] = place.removesuffix(f"/{way}_layer"), way
+    return place, part
 
 
 def snake(kind: str) -> str:

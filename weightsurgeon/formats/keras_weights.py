@@ -15,7 +15,17 @@ from .files import File
 from .hdf5 import Hdf5, Window, has_signature
 from .keras_config import Layer
 from .keras_doubt import doubt_flattened
-from .keras_names import ATTENTION, CELLS, EQUATIONS, cell_of, guessed, kind_of, variables
+from .keras_names import (
+    ATTENTION,
+    CELL_KINDS,
+    CELLS,
+    EQUATIONS,
+    cell_of,
+    guessed,
+    kind_of,
+    module_of,
+    variables,
+)
 from .keras_source import (
     FAMILY,
     NOTE,
@@ -153,6 +163,9 @@ def _told(
         options["reset_after"] = len(shapes[2]) == 2
     if kind == "EinsumDense":
         options |= EQUATIONS.get(names[place].rpartition("/")[2], {}) if _projects(place) else {}
+    if kind in CELL_KINDS or _projects(place):
+        outer, part = module_of(place)
+        options |= {**part, "module": names[outer]} if outer in names and outer != place else {}
     unsure = "" if kind != "EinsumDense" or options.get("equation") else "its equation is not known"
     return Layer(names[place], kind, options, unsure=unsure), reading[0]
 

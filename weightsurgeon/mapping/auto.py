@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..conventions import leaves, parts
+from ..conventions import TRAINING, leaves, parts
 from ..errors import MappingError, PlanError
 from ..formats.base import Checkpoint, Meaning
 from ..grouping import grouped
@@ -31,9 +31,9 @@ def automatic(
         return Mapping(Side(here), Side(there), (rule,))
     kinds = Kinds(source), Kinds(base)
     unknown = dict[str, list[str]]()
-    names = (name for name in source if source.meaning(name).role != "optimizer")
-    for layer in dict.fromkeys(split(name)[0] for name in names):
-        reason = _refused(kinds[0].of(layer) or kinds[1].of(layer), here or "", there or "")
+    for layer, roles in _layers(source).items():
+        kind = kinds[0].of(layer) or kinds[1].of(layer)
+        reason = _refused(kind, roles, here or "", there or "")
         if reason:
             unknown.setdefault(reason, []).append(layer or "(the layer itself)")
     if unknown:
@@ -50,10 +50,22 @@ def _no_optimizer(name: str, spec: TensorSpec, meaning: Meaning) -> bool:
     return meaning.role != "optimizer"
 
 
-def _refused(kind: str | None, here: str, there: str) -> str | None:
+def _layers(source: Checkpoint) -> dict[str, set[str]]:
+    """The layers of the source, each with the roles that its tensors are known to have."""
+    found = dict[str, set[str]]()
+    for name in source:
+        role = source.meaning(name).role
+        if role != "optimizer":
+            found.setdefault(split(name)[0], set()).update([role] if role else ())
+    return found
+
+
+def _refused(kind: str | None, roles: set[str], here: str, there: str) -> str | None:
     if kind is None:
         return "the kind of {} is not known"
-    if parts(kind, there) > 1 or not leaves(kind, there) or not leaves(kind, here):
+    if roles and roles <= TRAINING:
+        return None  # nothing that the other side needs
+    if parts(kind, there, roles or None) > 1 or not leaves(kind, there) or not leaves(kind, here):
         return f"a {kind}, as {{}}, is no single layer there"
     return None
 

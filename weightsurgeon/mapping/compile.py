@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..conventions import NEUTRAL, group_of
+from ..conventions import NEUTRAL, TRAINING, unheld
 from ..errors import MappingError, shown
 from ..neutral import mappings_of
 from ..ops.arithmetic import full
@@ -18,6 +18,7 @@ from .names import NameError_
 from .roles import complete_layers
 from .rules import Drop, Layer
 from .state import Job, State
+from .traps import notes_of
 
 __all__ = ["Job", "compile_plan"]
 
@@ -54,7 +55,7 @@ def _plan(state: State, ties: Mapping[str, str]) -> Plan:
         origins={n: state.made[n].origin for n in names},
         checks=tuple(state.checks),
         lines=tuple(_merged(state.draft.lines)),
-        notes=job.rules.notes,
+        notes=(*job.rules.notes, *notes_of(state)),
         metadata=dict(job.source.source.metadata),
         mappings=tuple(used),
     )
@@ -131,11 +132,17 @@ def _list_loss(state: State, found: Claim, made: Made) -> None:
 def _left_behind(state: State, found: Claim) -> None:
     """A role that the target's form lacks, or that the rule drops: it must be neutral."""
     rule = found.rule
-    if group_of(found.role) == "counter":
+    if found.role in TRAINING:
         state.draft.line("dropped", f"{found.role}: has no place in the target", (found.name,))
         return
+    kind, dialect = state.binder.target_kind(found), state.dialects[1] or ""
+    why = unheld(kind, found.role, dialect)
+    if why:
+        text = f"{shown(found.name)}: a {kind} of {dialect} cannot hold it: {why}"
+        state.draft.problem(rule.refused("kind", text, found.name))
+        return
     if not isinstance(rule, Layer) or rule.roles.get(found.role) != "drop":
-        what = f"a {state.binder.target_kind(found)} of the target has no {found.role}"
+        what = f"a {kind} of the target has no {found.role}"
         text = f"{shown(found.name)}: {what}; say roles: {{{found.role}: drop}} if it is neutral"
         state.draft.problem(rule.refused("role", text, found.name))
         return

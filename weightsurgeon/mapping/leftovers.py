@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from difflib import get_close_matches
 
+from ..conventions import NEUTRAL
 from ..errors import MappingError, shown
 from ..grouping import grouped
+from ..ops.arithmetic import full
 from ..plan import Origin
 from .bind import Made
 from .claim import split
@@ -108,6 +110,18 @@ def _text_of(rule: Rule) -> tuple[str, str]:
     return repr(pattern.text), pattern.text
 
 
+def _invented(state: State, name: str) -> bool:
+    """Make what only training uses and no source can have: the vector of a spectral norm."""
+    meaning = state.job.base.meaning(name) if state.job.base is not None else None
+    if meaning is None or meaning.role != "vector_u":
+        return False
+    spec, value = state.job.base[name].spec, NEUTRAL["vector_u"]  # type: ignore[index]
+    origin = Origin("", (), "lossy", "made")
+    state.made[name] = Made(name, full(spec.shape, spec.dtype, value), meaning, origin)
+    state.draft.line("made", f"vector_u: made as {value}, training finds it again", (name,))
+    return True
+
+
 def complete_base(state: State, ties: dict[str, str]) -> list[str]:
     """Base names that no rule made: kept, tied to one that was made, or unmatched."""
     base = state.job.base
@@ -126,7 +140,7 @@ def complete_base(state: State, ties: dict[str, str]) -> list[str]:
             kept.append(name)
             origin = Origin("", (name,), "exact", "kept")
             state.made[name] = Made(name, base[name], base.meaning(name), origin)
-        elif name in state.refused:
+        elif name in state.refused or _invented(state, name):
             continue  # told already
         elif base.meaning(name).role != "optimizer" and not state.excluded(name, base[name].spec):
             missing.append(name)

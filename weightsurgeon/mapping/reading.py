@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ..conventions import LEAVES
+from ..conventions import LEAVES, parts
 from ..errors import MappingError, SpecError, shown
 from ..notation import Layout, atoms, parse_layout
 from ..spec import checked_shape, dtype_of
@@ -115,11 +115,11 @@ class Reader:
         return kinds
 
     def parts(self, kind: str, sources: int, targets: int, at: Path) -> None:
-        """Of a separable convolution one side is a list of two; all else is one to one."""
+        """Of a kind that is two layers in torch one side is a list; all else is one to one."""
         if kind == "separable" and {sources, targets} != {1, 2}:
             text = "a separable convolution is one layer in Keras and a list of two in torch"
             self.refuse(at, text)
-        elif kind != "separable" and (sources, targets) != (1, 1):
+        elif parts(kind, "torch") == 1 and (sources, targets) != (1, 1):
             self.refuse(at, f"kind {kind}: `layer` and `to` are one name each")
 
     def roles(self, roles: Iterable[str], kinds: list[str], at: Path) -> None:

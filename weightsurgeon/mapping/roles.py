@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..conventions import NEUTRAL, axes_of, group_of, leaves
+from ..conventions import NEUTRAL, SPARE, axes_of, group_of, leaves
 from ..conventions.linear import joined
 from ..errors import shown
 from ..formats.base import Meaning
@@ -12,8 +12,6 @@ from .bind import Made
 from .claim import Claim, split
 from .rules import Layer
 from .state import State
-
-_OPTIONAL = ("bias", "beta", "gamma")  # a layer may do without
 
 
 def complete_layers(state: State) -> None:
@@ -31,10 +29,9 @@ def _complete(state: State, claims: dict[str, Claim]) -> None:
     some = next(iter(claims.values()))
     rule, made_here = some.rule, state.dialects[1] or ""
     ways = dict(rule.roles) if isinstance(rule, Layer) else {}
-    if "mean" in claims and "num_batches_tracked" in leaves(
-        state.binder.target_kind(some), made_here
-    ):
-        ways.setdefault("num_batches_tracked", "fill")
+    for role in leaves(state.binder.target_kind(some), made_here) if "mean" in claims else ():
+        if group_of(role) == "counter":
+            ways.setdefault(role, "fill")
     _require(state, claims, some, ways)
     for role, how in ways.items():
         name = None if role in claims else state.binder.targets(some._replace(role=role))
@@ -50,8 +47,7 @@ def _require(state: State, claims: dict[str, Claim], some: Claim, ways: dict[str
     """A layer without its kernel is no layer, unless another rule takes the kernel."""
     sources = some.rule.sources if isinstance(some.rule, Layer) else ()
     for role, leaf in leaves(some.kind, state.dialects[0] or "").items():
-        optional = role in _OPTIONAL or group_of(role) == "counter" or role in ways
-        if optional or role in claims:
+        if role in SPARE or role in ways or role in claims:
             continue
         layer = split(state.source.seen[some.name])[0]
         if len(sources) > 1:  # a kind of several layers: the one that holds this role

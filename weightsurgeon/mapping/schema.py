@@ -30,7 +30,7 @@ from .checks import (
 )
 from .yaml_data import Document, Path
 
-_LATER = "rnn lstm gru conv_lstm mha gqa additive_attention instancenorm normalization spectralnorm"
+_LATER = "rnn lstm gru conv_lstm mha gqa"
 LATER_KINDS = frozenset(_LATER.split())
 REQUIRED: Any = object()
 
