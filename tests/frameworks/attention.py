@@ -10,7 +10,7 @@ from frameworks.cases import Case, Sizes, Table
 def scaled(n: Sizes, t: Any, keras: Any, scores: Any, **shapes: tuple[int, ...]) -> Case:
     """An attention of a sequence to itself; `scores` are torch's, from query, key and weights."""
 
-    class Attention(t.Module):  # type: ignore[misc, name-defined]
+    class Attention(t.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             for name, shape in shapes.items():

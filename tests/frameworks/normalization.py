@@ -85,7 +85,7 @@ NORMALIZATION: Table = {
 def constants(n: Sizes, k: Any, t: Any) -> Case:
     """A normalisation by constants: in torch, two buffers."""
 
-    class Normalize(t.Module):  # type: ignore[misc, name-defined]
+    class Normalize(t.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             zeros = t.Linear(1, 1).weight.detach().new_zeros(n.into)
