@@ -70,7 +70,7 @@ LEFT = {
     "execute": "plan",
     "outcome": "execute",
     "mapping": "plan",
-    "inspection": "outcome opening",
+    "inspection": "planning comparison",
     "comparison": "mapping outcome",
     "steps": "mapping opening",
     "planning": "steps",

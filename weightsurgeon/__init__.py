@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .api import open, port, run, verify
     from .errors import MappingError, SurgeryError
     from .formats.base import Checkpoint
+    from .inspection.measuring import stats
     from .outcome import Report
     from .plan import Plan
 
@@ -31,6 +32,7 @@ _HOMES = {
     "open": "api",
     "port": "api",
     "run": "api",
+    "stats": "inspection.measuring",
     "verify": "api",
 }
 
@@ -43,6 +45,7 @@ __all__ = [
     "open",
     "port",
     "run",
+    "stats",
     "verify",
 ]
 

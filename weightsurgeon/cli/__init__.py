@@ -21,6 +21,7 @@ COMMANDS = {
     "inspect": "what a checkpoint holds: names, shapes, dtypes, axes, roles, ties",
     "port": "bring a checkpoint to another naming, layout and container",
     "run": "run a plan: sources, steps, output, from a YAML file",
+    "stats": "what the values are like: moments, quantiles, norms, NaN, histograms",
     "verify": "compare the values of two checkpoints, through a mapping",
 }
 OK, DIFFERENT, BAD_INPUT, BUG = 0, 1, 2, 70

@@ -53,6 +53,15 @@ def planning(parser: argparse.ArgumentParser) -> None:
     everything(parser)
 
 
+def choosing(parser: argparse.ArgumentParser) -> None:
+    """`--select` and `--exclude`."""
+    add = parser.add_argument
+    add("--select", action="append", default=[], metavar="GLOB",
+        help="only tensors whose whole name fits; repeatable")  # fmt: skip
+    add("--exclude", action="append", default=[], metavar="GLOB",
+        help="not those whose whole name fits; repeatable")  # fmt: skip
+
+
 def everything(parser: argparse.ArgumentParser) -> None:
     """`--all`."""
     parser.add_argument("--all", dest="everything", action="store_true", help="show every name")

@@ -61,6 +61,13 @@ def audited(plan: Plan) -> int:
     return int(any(line.id.replace("-", "_") in (*STRICT, "no_such_target") for line in plan.lines))
 
 
+def size_of(path: str) -> int:
+    """Bytes of a file, as far as a progress bar wants to know."""
+    from pathlib import Path
+
+    return Path(path).stat().st_size if Path(path).is_file() else 0
+
+
 @contextmanager
 def progress(total: int) -> Iterator[Callable[[int], None]]:
     """A bar on stderr, only on a terminal and only for work that takes over a second."""
