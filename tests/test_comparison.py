@@ -14,8 +14,8 @@ from porting import Tensors, count, mapping, save
 from weightsurgeon.api import port, verify
 from weightsurgeon.comparison import Verification
 from weightsurgeon.errors import BrokenFile, PlanError
-from weightsurgeon.execute import reduce
 from weightsurgeon.mapping.rules import Mapping as Rules
+from weightsurgeon.reducing import reduce
 
 A, B = count(2), count(3, 2)
 

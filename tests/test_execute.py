@@ -22,7 +22,8 @@ from weightsurgeon.formats.base import Checkpoint, Extent, Order, Source
 from weightsurgeon.ops.arithmetic import cast
 from weightsurgeon.ops.movement import permute, reshape
 from weightsurgeon.ops.reduction import DIFFER
-from weightsurgeon.plan import Check, Plan, Target, reduction
+from weightsurgeon.pending import reduction
+from weightsurgeon.plan import Check, Plan, Target
 from weightsurgeon.writing import write
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import Array, Case, arrays, bijections, blocks_of, chains, noise, same
 
 from weightsurgeon import execute as engine
-from weightsurgeon import workers
+from weightsurgeon import reducing, workers
 from weightsurgeon.copies import align
 from weightsurgeon.expr import array, block_shape, evaluate, slices
 from weightsurgeon.formats import create_sink, open_source
@@ -21,7 +21,8 @@ from weightsurgeon.inverse import fill, hole, inverse
 from weightsurgeon.ops import REDUCTIONS
 from weightsurgeon.ops.arithmetic import cast
 from weightsurgeon.ops.movement import permute, reshape, take
-from weightsurgeon.plan import Plan, Target, reduction
+from weightsurgeon.pending import reduction
+from weightsurgeon.plan import Plan, Target
 from weightsurgeon.simplify import simplify
 from weightsurgeon.workers import Workspace
 from weightsurgeon.writing import write
@@ -211,10 +212,10 @@ def test_a_reduction_sees_the_same_runs_whatever_the_blocks(
         return float(np.float32(state) + values.sum(dtype=np.float32))  # order shows
 
     row = Reduce("sum", lambda specs: None, float, fold, lambda a, b: a + b, lambda state: state)
-    monkeypatch.setattr(engine, "SCRATCH_BYTES", scratch)
-    monkeypatch.setattr(engine, "RUN_ELEMENTS", 10)
+    monkeypatch.setattr(reducing, "SCRATCH_BYTES", scratch)
+    monkeypatch.setattr(reducing, "RUN_ELEMENTS", 10)
     values = np.random.default_rng(0).standard_normal((5, 7)).astype("f4")
-    found = engine.reduce({"x": reduction(row, array(values))})
+    found = reducing.reduce({"x": reduction(row, array(values))})
     assert seen == [(0, 10), (10, 10), (20, 10), (30, 5)]
     expected = np.float32(0)
     for at in range(0, 35, 10):

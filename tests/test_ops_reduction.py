@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from weightsurgeon import execute as engine
+from weightsurgeon import reducing as engine
 from weightsurgeon.errors import SpecError
 from weightsurgeon.expr import array
 from weightsurgeon.ops.movement import permute
 from weightsurgeon.ops.reduction import DIFFER, Difference
-from weightsurgeon.plan import reduction
+from weightsurgeon.pending import reduction
 
 A = np.arange(35, dtype="f4").reshape(5, 7)
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from .comparison import Verification, compare
-from .execute import Progress
 from .formats.base import Checkpoint, Limits
 from .mapping.rules import Mapping as Rules
 from .opening import open_checkpoint
 from .outcome import Report, report
 from .plan import Plan
 from .planning import plan_port, plan_run
+from .reducing import Progress
 from .steps.reading import PlanLike
 from .steps.sides import PathLike, Policy, opened, rules_of, stated
 from .writing import write

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from .conventions import group_of
 from .errors import shown
-from .execute import Progress, reduce, run_checks
 from .expr import Expr
 from .formats.base import Checkpoint
 from .grouping import grouped
@@ -19,7 +18,9 @@ from .mapping.compile import Job, compile_plan
 from .mapping.rules import Mapping as Rules
 from .ops.reduction import DIFFER, Difference
 from .outcome import JSON_VERSION
-from .plan import Line, Plan, Target, reduction
+from .pending import reduction
+from .plan import Line, Plan, Target
+from .reducing import Progress, reduce, run_reductions
 
 BENIGN = ("lossy-cast", "optimizer", "made", "dropped", "prefix")  # lines of no difference
 
@@ -142,7 +143,7 @@ def compare(
     listed = {**policies.preset("audit"), "nonfinite": "ignore"}
     job = Job(a, rules, Target(dialect=b.dialect), sources, b, sizes=sizes, policy=listed)
     plan = compile_plan(job)
-    run_checks(plan)
+    run_reductions(plan)
     expected = dict(_expected(plan))
     wave = {name: reduction(DIFFER, expr, b[name]) for name, (_, expr) in expected.items()}
     found = reduce(wave, progress)

@@ -1,4 +1,4 @@
-"""When things happen: checks first, then raw copies, then blocks; a plain fact for each output.
+"""When things happen: reductions first, then raw copies, then blocks; a plain fact for each output.
 
 Two kinds of step. *copy*: the bytes do not change, so the kernel copies them, neighbours in one
 run. *stream*: blocks are evaluated and written by two workers, each in its own buffers. Nothing
@@ -8,25 +8,19 @@ here knows an op or a container.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from .blocks import blocks, fitting, rows
+from .blocks import blocks, rows
 from .copies import Copy, bytes_of, copies_of, joined
-from .errors import OutputError, PlanError, SpecError, shown
-from .expr import Again, Block, Expr, evaluate, slices
+from .errors import OutputError, SpecError, shown
+from .expr import Block, Expr, evaluate, slices
 from .formats.base import Extent, Sink
 from .formats.files import copy_range
 from .kernels import copy
-from .plan import Plan, Reduction
+from .plan import Plan
+from .reducing import Progress, run_reductions
 from .workers import PIECE_BYTES, SCRATCH_BYTES, WORKERS, Workspace, in_parallel
-
-if TYPE_CHECKING:
-    from .expr import Array
-
-RUN_ELEMENTS = 65_536  # reductions fold runs of this many elements, whatever the blocks are
-
-Progress = Callable[[int], None]
 
 
 class Fact(NamedTuple):
@@ -44,7 +38,7 @@ def execute(
 
     Errors: PlanError if a check fails, before anything is written; SurgeryError of a tensor.
     """
-    run_checks(plan, workers)
+    run_reductions(plan, workers=workers)
     done = progress or (lambda nbytes: None)
     copies, streams = list[Copy](), dict[str, Expr]()
     for name, expr in plan.outputs.items():
@@ -126,58 +120,3 @@ def _flat(shape: tuple[int, ...], block: Block) -> int:
     for size, (lo, _) in zip(shape, block, strict=True):
         index = index * size + lo
     return index
-
-
-# -- reductions ------------------------------------------------------------------------------
-
-
-def run_checks(plan: Plan, workers: int = WORKERS) -> None:
-    """Raise one `PlanError` with every check of the plan that does not hold."""
-    results = reduce({str(i): c.reduction for i, c in enumerate(plan.checks)}, workers=workers)
-    found = [(check, results[str(i)]) for i, check in enumerate(plan.checks)]
-    refused = [check.refused(result) for check, result in found if result.count]
-    if refused:
-        raise PlanError(refused)
-
-
-def reduce(
-    wave: Mapping[str, Reduction], progress: Progress | None = None, workers: int = WORKERS
-) -> dict[str, Any]:
-    """Run the reductions of a wave: fold fixed runs in order, so blocks and threads do not show."""
-    done, results = progress or (lambda nbytes: None), dict[str, Any]()
-
-    def work(task: tuple[str, Reduction], space: Workspace) -> None:
-        key, reduction = task
-        state = reduction.row.start(**reduction.params)
-        while True:
-            result = reduction.row.finish(_fold(reduction, state, space, done))
-            if not isinstance(result, Again):
-                break
-            state = result.state
-        results[key] = result
-
-    in_parallel(work, wave.items(), workers)
-    return {key: results[key] for key in wave}
-
-
-def _fold(reduction: Reduction, state: Any, space: Workspace, done: Progress) -> Any:
-    (size,) = reduction.inputs[0].spec.shape  # a reduction sees its inputs flat
-    width = sum(x.spec.dtype.itemsize for x in reduction.inputs)
-    step = max(1, SCRATCH_BYTES // 4 // width // RUN_ELEMENTS) * RUN_ELEMENTS
-    for lo in range(0, size, step):
-        block = ((lo, min(lo + step, size)),)
-        space.reset()
-        values = [_evaluated(x, block, space) for x in reduction.inputs]
-        for at in range(0, len(values[0]), RUN_ELEMENTS):
-            run = (v[at : at + RUN_ELEMENTS] for v in values)
-            state = reduction.row.fold(state, lo + at, *run)
-        done(values[0].nbytes)
-    return state
-
-
-def _evaluated(expr: Expr, block: Block, space: Workspace) -> Array:
-    """The values of a run of a flat tensor, in as many steps as memory asks for."""
-    out, first = space(expr.spec, block), block[0][0]
-    for part in fitting(expr, block, SCRATCH_BYTES // 4):
-        evaluate(expr, part, out[part[0][0] - first : part[0][1] - first], space)
-    return out

@@ -68,11 +68,11 @@ class Reduce:
     """A reduction is the second kind of row: many blocks in, one small result out.
 
     infer    specs of the inputs, params → nothing, or `SpecError`
-    start    params → the empty state
+    start    params → the empty state; a span of runs is folded into one of its own
     fold     state, flat index of the run's first element, values of the run → state. Runs are
              fixed by the tensor and not by the executor's blocks, so results never depend on them
-    merge    state, state of what follows → state
-    finish   state → the result, or `Again(state)`: one more pass
+    merge    state of all that came before, state of what follows → state
+    finish   state → the result, or `Again(state)`: one more pass, with a copy of it for each span
     """
 
     name: str

@@ -150,6 +150,7 @@ def report(plan: Plan, command: str, written: bool) -> Report:
     rows += [
         Row(other, (name,), "", "tied", "exact", f"= {name}") for other, name in plan.ties.items()
     ]
+    remarks = (Line("remark", r) for source in plan.sources.values() for r in source.remarks)
     return Report(
         command,
         tuple(source.path for source in plan.sources.values()),
@@ -157,11 +158,17 @@ def report(plan: Plan, command: str, written: bool) -> Report:
         plan.target.container,
         plan.target.dialect,
         tuple(rows),
-        plan.lines + tuple(Line("remark", r) for s in plan.sources.values() for r in s.remarks),
+        (*plan.lines, *_found(plan), *remarks),
         plan.notes,
         plan.nbytes,
         written,
     )
+
+
+def _found(plan: Plan) -> Iterator[Line]:
+    """What reductions found, where they have run."""
+    for source, tell in plan.findings:
+        yield from tell(source.result) if source.ready else ()
 
 
 def _row(plan: Plan, name: str) -> Row:

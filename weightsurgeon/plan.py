@@ -9,19 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-from .errors import FormatError, PlanError, SurgeryError, shown
-from .expr import LEAF, Expr, Reduce, apply, leaf, show
+from .encoding import decoded, encoded
+from .errors import PlanError, SurgeryError, shown
+from .expr import Expr, show
 from .formats.base import Meaning, Source
 from .grouping import grouped
-from .notation import parse
-from .ops import OPS
-from .ops.movement import reshape
-from .simplify import simplify
-from .spec import Axes, DType, TensorSpec, dtype_of
+from .pending import Pending, Reduction, waves
+from .spec import TensorSpec
 
 T = TypeVar("T")
 _NUMBER = re.compile(r"\d+")
@@ -53,26 +51,19 @@ class Target(NamedTuple):
     template: Source | None = None
 
 
-class Reduction(NamedTuple):
-    """A reduction row applied to flat expressions; the plan runs it before any step."""
-
-    row: Reduce
-    inputs: tuple[Expr, ...]
-    params: Mapping[str, Any] = {}
-
-
-def reduction(row: Reduce, *inputs: Expr, **params: Any) -> Reduction:
-    """Apply a reduction: its static rule agrees or says why not; the inputs are seen flat."""
-    row.infer(tuple(x.spec for x in inputs), **params)
-    flat = tuple(simplify(reshape(x, (x.spec.size,))) for x in inputs)
-    return Reduction(row, flat, params)
-
-
 class Check(NamedTuple):
-    """A difference that must be none before anything is written, and the error it is otherwise."""
+    """A reduction whose result must count nothing before anything is written, and the error it is
+    otherwise."""
 
     reduction: Reduction
     refused: Callable[[Any], SurgeryError]
+
+
+class Finding(NamedTuple):
+    """What the result of a reduction says in the report, once it is known."""
+
+    source: Pending
+    tell: Callable[[Any], Iterable[Line]]
 
 
 @dataclass(frozen=True)
@@ -84,6 +75,7 @@ class Plan:
     meanings   what each output is, for the metadata
     origins    which rule made it, from what
     checks     reductions of which the result must be "no difference"
+    findings   reductions of which the result stands in the report
     lines      what is listed instead of refused; `notes` are printed as they stand
     metadata   foreign strings carried through; `mappings` hashes of the mappings used
     """
@@ -95,6 +87,7 @@ class Plan:
     meanings: Mapping[str, Meaning] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
+    findings: tuple[Finding, ...] = ()
     lines: tuple[Line, ...] = ()
     notes: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -110,32 +103,38 @@ class Plan:
         """Bytes of all outputs; a tied tensor counts once."""
         return sum(expr.spec.nbytes for expr in self.outputs.values())
 
+    @property
+    def reductions(self) -> list[Reduction]:
+        """What must run though no output waits for it: checks and findings."""
+        checked = [check.reduction for check in self.checks]
+        return checked + [finding.source.reduction for finding in self.findings]
+
     def hash(self) -> str:
         """SHA-256 of what the plan does: expressions and aliases, no paths and no data."""
-        canonical = {"tensors": self._tensors(), "ties": dict(sorted(self.ties.items()))}
+        tensors, reductions = encoded(self.outputs, self.sources)
+        canonical: dict[str, Any] = {"tensors": tensors, "ties": dict(sorted(self.ties.items()))}
+        canonical |= {"reductions": reductions} if reductions else {}
         text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """The plan as data; `from_json` reads it back beside the same sources."""
+        tensors, reductions = encoded(self.outputs, self.sources)
         return {
             "weightsurgeon_plan": 1,
             "hash": self.hash(),
             "sources": {alias: source.path for alias, source in self.sources.items()},
             "output": {k: v for k, v in self.target._asdict().items() if k != "template"},
-            "tensors": self._tensors(),
+            "tensors": tensors,
+            "reductions": reductions,
             "ties": dict(self.ties),
             "lines": [line._asdict() for line in self.lines],
         }
 
-    def _tensors(self) -> dict[str, Any]:
-        aliases = {id(source): alias for alias, source in self.sources.items()}
-        return {name: _encode(expr, aliases) for name, expr in self.outputs.items()}
-
     @staticmethod
     def from_json(data: Mapping[str, Any], sources: Mapping[str, Source]) -> Plan:
         """Rebuild a plan; every spec is inferred anew and compared with the stored one."""
-        outputs = {name: _decode(entry, sources) for name, entry in data["tensors"].items()}
+        outputs = decoded(data["tensors"], data.get("reductions", ()), sources)
         lines = tuple(Line(x["id"], x["text"], tuple(x["names"])) for x in data["lines"])
         return Plan(outputs, sources, Target(**data["output"]), data["ties"], lines=lines)
 
@@ -156,58 +155,8 @@ class Plan:
                 yield f"{group.label}{times}  {spec}  ← {show(self.outputs[group.names[0]])}{why}"
         for other, name in self.ties.items():
             yield f"{shown(other)}  = {shown(name)} (tied)"
-
-
-# -- JSON ------------------------------------------------------------------------------------
-
-
-def _encode(expr: Expr, aliases: Mapping[int, str]) -> Any:
-    spec = [expr.spec.dtype.name, list(expr.spec.shape), _text(expr.spec.axes)]
-    if expr.op is LEAF:
-        return {"leaf": [aliases[id(expr.params["source"])], expr.params["name"]], "spec": spec}
-    params = {key: _plain(value) for key, value in expr.params.items() if value is not None}
-    inputs = [_encode(x, aliases) for x in expr.inputs]
-    return {"op": expr.op.name, "in": inputs, "params": params, "spec": spec}
-
-
-def _text(axes: Axes | None) -> str | None:
-    return None if axes is None else str(axes)
-
-
-def _plain(value: Any) -> Any:
-    return (
-        value.name
-        if isinstance(value, DType)
-        else _text(value)
-        if isinstance(value, Axes)
-        else value
-    )
-
-
-def _decode(entry: Mapping[str, Any], sources: Mapping[str, Source]) -> Expr:
-    dtype, shape, text = entry["spec"]
-    axes = None if text is None else parse(text)
-    if "leaf" in entry:
-        alias, name = entry["leaf"]
-        if alias not in sources or name not in sources[alias].specs:
-            what = shown(f"tensor {name}" if alias in sources else f"source {alias}")
-            raise PlanError([SurgeryError(f"the plan wants {shown(alias)}: no {what}")])
-        expr = leaf(sources[alias], name, sources[alias].specs[name]._replace(axes=axes))
-    else:
-        inputs = [_decode(x, sources) for x in entry["in"]]
-        params = {key: _live(key, value) for key, value in entry["params"].items()}
-        expr = apply(OPS[entry["op"]], *inputs, **params).named(axes)
-    if (expr.spec.dtype.name, list(expr.spec.shape)) != (dtype, shape):
-        raise PlanError([FormatError("plan", show(expr), f"is {expr.spec} here, {shape} there")])
-    return expr
-
-
-def _live(key: str, value: Any) -> Any:
-    if key == "dtype":
-        return dtype_of(value)
-    if key == "axes":
-        return parse(value)
-    return tuple(value) if isinstance(value, list) else value
+        for i, wave in enumerate(waves(self.outputs.values())):
+            yield from (f"pass {i + 1}  {one}" for one in wave)
 
 
 # -- drafting --------------------------------------------------------------------------------

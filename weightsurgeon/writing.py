@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from .copies import align
-from .execute import Progress, execute
+from .execute import execute
 from .formats import create_sink
 from .formats.base import Order
 from .neutral import encode
 from .plan import Plan
+from .reducing import Progress
 
 
 def write(plan: Plan, progress: Progress | None = None, durable: bool = True) -> None:

@@ -50,6 +50,7 @@ def with_history(last: Plan, steps: Iterable[Plan]) -> Plan:
     return replace(
         last,
         checks=tuple(check for plan in plans for check in plan.checks),
+        findings=tuple(finding for plan in plans for finding in plan.findings),
         lines=tuple(dict.fromkeys(line for plan in plans for line in plan.lines)),
         notes=tuple(dict.fromkeys(note for plan in plans for note in plan.notes)),
         mappings=tuple(dict.fromkeys(name for plan in plans for name in plan.mappings)),

@@ -9,7 +9,8 @@ from ..errors import MappingError, shown
 from ..expr import Expr
 from ..formats.base import UNKNOWN, Checkpoint, Source
 from ..ops.reduction import DIFFER, Difference
-from ..plan import Check, Draft, Origin, Target, reduction
+from ..pending import reduction
+from ..plan import Check, Draft, Origin, Target
 from ..spec import TensorSpec
 from . import policy as policies
 from .bind import Binder, Made
