@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from strategies import DENSE, noise
 
 import weightsurgeon as ws
-from weightsurgeon import execute
+from weightsurgeon import reducing
 from weightsurgeon.errors import BrokenFile, MissingTensor, SpecError
 from weightsurgeon.expr import array, whole
 from weightsurgeon.formats import create_sink
 from weightsurgeon.formats.base import Order
 from weightsurgeon.inspection.statistics import Statistics
 from weightsurgeon.inspection.summary import STATISTICS, Summary
-from weightsurgeon.plan import reduction
+from weightsurgeon.pending import reduction
 from weightsurgeon.spec import TensorSpec, dtype_of
 
 Array = np.ndarray[Any, Any]
@@ -40,7 +40,7 @@ def written(path: Path, tensors: dict[str, Array], **more: Any) -> str:
 def summary(values: Any, workers: int = 1) -> Summary:
     x = array(np.asarray(values))
     job = reduction(STATISTICS, x, dtype=x.spec.dtype.name, size=x.spec.size)
-    result: Summary = execute.reduce({"x": job}, workers=workers)["x"]
+    result: Summary = reducing.reduce({"x": job}, workers=workers)["x"]
     return result
 
 
@@ -157,7 +157,7 @@ def test_blocks_and_threads_do_not_show(seed: int, dtype: str) -> None:
     values = (rng.standard_normal(200_000) * 10 ** rng.uniform(-3, 3)).astype(dtype)
     expected = summary(values)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(execute, "SCRATCH_BYTES", 4 * 65_536 * 8 * (1 + seed % 3))
+        patch.setattr(reducing, "SCRATCH_BYTES", 4 * 65_536 * 8 * (1 + seed % 3))
         assert summary(values, workers=2) == expected
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..errors import SpecError, shown
-from ..execute import reduce
 from ..expr import Expr
 from ..formats.base import Checkpoint
 from ..layout import known_sizes
-from ..plan import Reduction, reduction
+from ..pending import Reduction, reduction
+from ..reducing import reduce
 from ..steps.sides import PathLike, opened
 from ..workers import WORKERS
 from .axes import ALONG, has_axis, outermost, parts, row_shape
