@@ -31,7 +31,7 @@ ROOMS = {
     "errors": "errors grouping table",
     "spec": "spec notation",
     "kernels": "kernels",
-    "expr": "expr inverse blocks workers",
+    "expr": "expr inverse blocks workers tally",
     "ops": "ops",
     "simplify": "simplify",
     "layout": "layout arrange",

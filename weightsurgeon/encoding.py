@@ -63,7 +63,8 @@ class _Encoder:
 
 
 def _params(params: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _plain(value) for key, value in params.items() if value is not None}
+    said = {key: value for key, value in params.items() if value is not None and key != "tally"}
+    return {key: _plain(value) for key, value in said.items()}
 
 
 def _plain(value: Any) -> Any:

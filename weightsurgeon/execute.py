@@ -20,6 +20,7 @@ from .formats.files import copy_range
 from .kernels import copy
 from .plan import Plan
 from .reducing import Progress, run_reductions
+from .tally import tallies
 from .workers import PIECE_BYTES, SCRATCH_BYTES, WORKERS, Workspace, in_parallel
 
 
@@ -39,6 +40,9 @@ def execute(
     Errors: PlanError if a check fails, before anything is written; SurgeryError of a tensor.
     """
     run_reductions(plan, workers=workers)
+    for expr in plan.outputs.values():
+        for tally in tallies(expr):
+            tally.reset()  # reductions may have evaluated, and so counted, what is now written
     done = progress or (lambda nbytes: None)
     copies, streams = list[Copy](), dict[str, Expr]()
     for name, expr in plan.outputs.items():

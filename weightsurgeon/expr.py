@@ -245,5 +245,6 @@ def show(expr: Expr) -> str:
     if expr.op is LEAF:
         return shown(expr.params["name"])
     words = [show(x) for x in expr.inputs]
-    words += [f"{key}={shown(value)}" for key, value in expr.params.items() if value is not None]
+    said = {k: v for k, v in expr.params.items() if v is not None and k != "tally"}
+    words += [f"{key}={shown(value)}" for key, value in said.items()]
     return f"{expr.op.name}({', '.join(words)})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,13 +12,14 @@ from .expr import Op, leaves
 from .grouping import grouped
 from .plan import Line, Origin, Plan
 from .table import columns, human_bytes
+from .tally import counted
 
 JSON_VERSION = 1
 SHOWN = 5  # names of a list that are shown unless all are asked for
 
 
 class Row(NamedTuple):
-    """One output: its name, where it came from, by which rule, and what was done."""
+    """One output: its name, where it came from, by which rule, what was done and was counted."""
 
     name: str
     sources: tuple[str, ...]
@@ -26,6 +27,7 @@ class Row(NamedTuple):
     action: str
     class_: str
     layout: str
+    counts: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Report:
                 "rule": r.rule,
                 "action": r.action,
                 "class": r.class_,
+                **({"counts": dict(r.counts)} if r.counts else {}),
             }
             for r in self.rows
         ]
@@ -85,7 +88,17 @@ class Report:
             yield f"{line.id}: {_listed(line, everything)}"
         for note in self.notes:
             yield f"note: {shown(note, 2000)}"
+        yield from self._counted()
         yield self._total()
+
+    def _counted(self) -> Iterator[str]:
+        """What was counted in all tensors: `elements: 1,024 changed, 3 stalled`."""
+        total: dict[str, int] = {}
+        for row in self.rows:
+            for key, n in row.counts.items():
+                total[key] = total.get(key, 0) + n
+        if total:
+            yield "elements: " + ", ".join(f"{n:,} {key}" for key, n in total.items())
 
     def _total(self) -> str:
         counts: dict[str, int] = {}
@@ -158,7 +171,7 @@ def report(plan: Plan, command: str, written: bool) -> Report:
         plan.target.container,
         plan.target.dialect,
         tuple(rows),
-        (*plan.lines, *_found(plan), *remarks),
+        (*plan.lines, *_found(plan), *remarks, *(_told(plan) if written else ())),
         plan.notes,
         plan.nbytes,
         written,
@@ -171,9 +184,16 @@ def _found(plan: Plan) -> Iterator[Line]:
         yield from tell(source.result) if source.ready else ()
 
 
+def _told(plan: Plan) -> Iterator[Line]:
+    """What the work itself found out."""
+    for tell in plan.after:
+        yield from tell()
+
+
 def _row(plan: Plan, name: str) -> Row:
     origin, expr = plan.origins.get(name, Origin()), plan.outputs[name]
-    return Row(name, origin.names, origin.rule, action_of(plan, name), origin.class_, _layout(expr))
+    action, layout = action_of(plan, name), _layout(expr)
+    return Row(name, origin.names, origin.rule, action, origin.class_, layout, counted(expr))
 
 
 def _layout(expr: Any) -> str:

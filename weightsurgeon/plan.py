@@ -77,6 +77,7 @@ class Plan:
     checks     reductions of which the result must be "no difference"
     findings   reductions of which the result stands in the report
     lines      what is listed instead of refused; `notes` are printed as they stand
+    after      lines that only the work itself can tell, asked for when it is done
     metadata   foreign strings carried through; `mappings` hashes of the mappings used
     """
 
@@ -90,6 +91,7 @@ class Plan:
     findings: tuple[Finding, ...] = ()
     lines: tuple[Line, ...] = ()
     notes: tuple[str, ...] = ()
+    after: tuple[Callable[[], Iterable[Line]], ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     mappings: tuple[str, ...] = ()
 

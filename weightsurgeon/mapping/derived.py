@@ -52,6 +52,7 @@ def with_history(last: Plan, steps: Iterable[Plan]) -> Plan:
         checks=tuple(check for plan in plans for check in plan.checks),
         findings=tuple(finding for plan in plans for finding in plan.findings),
         lines=tuple(dict.fromkeys(line for plan in plans for line in plan.lines)),
+        after=tuple(tell for plan in plans for tell in plan.after),
         notes=tuple(dict.fromkeys(note for plan in plans for note in plan.notes)),
         mappings=tuple(dict.fromkeys(name for plan in plans for name in plan.mappings)),
     )
