@@ -6,6 +6,7 @@ so a child of a large parent would report the parent.
     python benchmarks/child.py PEAK_FILE MODULE [ARGUMENT …]
 """
 
+import os
 import runpy
 import sys
 
@@ -21,12 +22,22 @@ def main() -> None:
     _, peak_file, module, *arguments = sys.argv
     sys.path[0] = ""
     sys.argv = [module, *arguments]
-    try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-    finally:
+    leave = os._exit
+
+    def note() -> None:
         sys.stdout.flush()
         with open(peak_file, "w") as file:  # noqa: PTH123
             file.write(str(peak_kib()))
+
+    def note_and_leave(code: int) -> None:
+        note()
+        leave(code)
+
+    os._exit = note_and_leave  # type: ignore[assignment]  # a command that leaves at once is noted too
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        note()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from functools import partial
 from typing import Any, NoReturn
 
 from ..errors import SurgeryError, shown
@@ -10,7 +12,12 @@ from ..errors import SurgeryError, shown
 
 def invoke(module: Any, args: list[str]) -> int:
     """Parse the words of a command and run it; usage errors are one line."""
-    parser = Parser(prog=f"weightsurgeon {args[0]}", description=module.HELP, allow_abbrev=False)
+    parser = Parser(
+        prog=f"weightsurgeon {args[0]}",
+        description=module.HELP,
+        allow_abbrev=False,
+        formatter_class=partial(argparse.HelpFormatter, width=_width()),
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     module.arguments(parser)
@@ -20,6 +27,14 @@ def invoke(module: Any, args: list[str]) -> int:
         return 0
     code: int = module.run(words)
     return code
+
+
+def _width() -> int:
+    """The columns of the terminal, as argparse would find them by an import of two milliseconds."""
+    try:
+        return int(os.environ.get("COLUMNS") or os.get_terminal_size().columns) - 2
+    except (ValueError, OSError, AttributeError):
+        return 78
 
 
 class Parser(argparse.ArgumentParser):
