@@ -67,7 +67,7 @@ def test_no_command_is_bad_usage(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["prot", "a", "b"], "no command 'prot'; known: inspect, port"),
+        (["prot", "a", "b"], "no command 'prot'; known: "),
         (["\x1b[31m"], r"no command"),
         (["port"], "weightsurgeon port: the following arguments are required: src, dst"),
         (["port", "a", "b", "c"], "unrecognized arguments: c"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .api import open, port, run, verify
     from .errors import MappingError, SurgeryError
     from .formats.base import Checkpoint
+    from .inspection.diff import diff
     from .inspection.measuring import stats
     from .outcome import Report
     from .plan import Plan
@@ -29,6 +30,7 @@ _HOMES = {
     "Plan": "plan",
     "Report": "outcome",
     "SurgeryError": "errors",
+    "diff": "inspection.diff",
     "open": "api",
     "port": "api",
     "run": "api",
@@ -42,6 +44,7 @@ __all__ = [
     "Plan",
     "Report",
     "SurgeryError",
+    "diff",
     "open",
     "port",
     "run",

@@ -11,30 +11,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import written
 from strategies import DENSE, noise
 
 import weightsurgeon as ws
 from weightsurgeon import reducing
 from weightsurgeon.errors import BrokenFile, MissingTensor, SpecError
-from weightsurgeon.expr import array, whole
-from weightsurgeon.formats import create_sink
-from weightsurgeon.formats.base import Order
+from weightsurgeon.expr import array
 from weightsurgeon.inspection.statistics import Statistics
 from weightsurgeon.inspection.summary import STATISTICS, Summary
 from weightsurgeon.pending import reduction
-from weightsurgeon.spec import TensorSpec, dtype_of
+from weightsurgeon.spec import dtype_of
 
 Array = np.ndarray[Any, Any]
-
-
-def written(path: Path, tensors: dict[str, Array], **more: Any) -> str:
-    """A safetensors file of arrays."""
-    specs = {n: TensorSpec(dtype_of(v.dtype), v.shape) for n, v in tensors.items()}
-    sink = create_sink("safetensors", str(path), Order(specs, **more))
-    for name, values in tensors.items():
-        sink.write(name, whole(specs[name]), values)
-    sink.commit()
-    return str(path)
 
 
 def summary(values: Any, workers: int = 1) -> Summary:

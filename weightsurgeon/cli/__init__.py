@@ -18,6 +18,7 @@ from .. import __version__
 from ..errors import Interrupted, SurgeryError, shown
 
 COMMANDS = {
+    "diff": "what a checkpoint is of another: identical, transposed, rounded, scaled, changed",
     "inspect": "what a checkpoint holds: names, shapes, dtypes, axes, roles, ties",
     "port": "bring a checkpoint to another naming, layout and container",
     "run": "run a plan: sources, steps, output, from a YAML file",
