@@ -109,3 +109,13 @@ def test_greedy_and_lazy_find_every_ambiguity(name: str) -> None:
     else:
         found = pattern.match(name)
         assert (tuple(found.values()) if found else None) == (ways.pop() if ways else None)
+
+
+def test_an_inline_table_writes_the_word_at_the_same_place() -> None:
+    source = parse("{m:wte|h.wpe}.{n:wte|x}")
+    target = parse("{m@tok|pos}/{n@tok|pos}", known=captures_of(source))
+    found = source.match("h/wpe.wte")
+    assert found == {"m": "h.wpe", "n": "wte"}
+    assert target.write(found, "/") == "pos/tok"
+    back = parse("{m:tok|pos}", known={})
+    assert parse("{m@wte|h.wpe}", known=captures_of(back)).write({"m": "pos"}, ".") == "h.wpe"

@@ -25,13 +25,8 @@ def rule(text: str) -> list[tuple[str, int, str]]:
         (f"{MOVE}, range: {{e: 8}}", "range"),
         (f"{MOVE}, repeat: {{e: 4}}", "repeat"),
         (f"{MOVE}, sum: b", "sum"),
-        (f"{MOVE}, inverse: none", "inverse"),
         (f"{LAYER}, eps: {{source: 1e-3, target: 1e-5}}", "eps"),
         (f"{LAYER}, fold_into: c", "fold_into"),
-        (f"{LAYER}, inverse: none", "inverse"),
-        ("drop: a, inverse: none", "inverse"),
-        ("init: a, shape: [1], inverse: none", "inverse"),
-        ("tie: a, with: b, inverse: none", "inverse"),
     ],
 )
 def test_a_key_that_is_not_built_is_refused_by_name(text: str, key: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from weightsurgeon.mapping.names import NameError_
@@ -102,11 +104,13 @@ def test_an_index_below_zero_is_refused() -> None:
         ("{p:q|k|v...}.w", "x", "gathers and scatters are not built yet"),
         ("{6*j+b}.w", "x", "indices of two captures are not built yet"),
         ("{j+b}.w", "x", "indices of two captures are not built yet"),
-        ("{m:wte|wpe}.w", "{m@tok|pos}.w", "inline tables are not built yet"),
+        ("{m:wte|wpe}.w", "{m@tok|pos|x}.w", "m@tok|pos|x} in"),
+        ("{m:wte|wpe}.w", "{m@tok|tok}.w", "wants 2 words, each once"),
+        ("{m}.w", "{m@tok|pos}.w", "m has no words"),
     ],
 )
 def test_a_pattern_is_refused_at_load(source: str, target: str, words: str) -> None:
-    with pytest.raises(NameError_, match=words.replace("+", r"\+")) as caught:
+    with pytest.raises(NameError_, match=re.escape(words)) as caught:
         moved(source, target, "never.read")
     assert caught.value.id == "capture"
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "diff": "what a checkpoint is of another: identical, transposed, rounded, scaled, changed",
     "inspect": "what a checkpoint holds: names, shapes, dtypes, axes, roles, ties",
     "port": "bring a checkpoint to another naming, layout and container",
+    "invert": "write the way back of a mapping, as a mapping",
     "run": "run a plan: sources, steps, output, from a YAML file",
     "stats": "what the values are like: moments, quantiles, norms, NaN, histograms",
     "verify": "compare the values of two checkpoints, through a mapping",

@@ -63,6 +63,19 @@ class AtomicFile:
             self.fd = -1
 
 
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a small text file, whole or not at all."""
+    values = text.encode()
+    file = AtomicFile(path, len(values))
+    try:
+        os.pwrite(file.fd, values, 0)
+        file.commit()
+    except OSError as error:
+        raise output_error(path, error) from error
+    finally:
+        file.abort()
+
+
 def output_error(path: object, error: OSError | ValueError) -> OutputError:
     """One line for what the system said about an output."""
     reason = getattr(error, "strerror", None) or error

@@ -45,6 +45,8 @@ class Capture:
     table: str = ""
     scale: int = 1
     shift: int = 0
+    rest: str = ""
+    many: bool = False
 
     @property
     def is_number(self) -> bool:

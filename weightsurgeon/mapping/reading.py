@@ -12,7 +12,7 @@ from ..spec import checked_shape, dtype_of
 from . import names, rules, schema, tokens
 from .select import Test, selector
 from .sizes import stray
-from .values import ONE, ZERO, Values, read_fraction, read_pad, read_scale
+from .value_keys import read_values
 from .yaml_data import Document, Path
 
 Entry = dict[str, Any]
@@ -43,7 +43,18 @@ class Reader:
         rule = build(m, at, {**place, "optional": m["optional"]})
         if len(self.problems) == before:
             self.sizes(m.get("sizes") or {}, [rule], (*at, "sizes"))
+        if m["inverse"] not in (None, "none"):
+            self.inverse(m["inverse"], (*at, "inverse"))
         return rule if len(self.problems) == before else None
+
+    def inverse(self, value: Any, at: Path) -> None:
+        """`inverse` is a rule of the inverse mapping, whose tables are inverted, or a list."""
+        back = {name: {v: k for k, v in table.items()} for name, table in self.tables.items()}
+        reader = Reader(self.document, back)
+        listed = value if isinstance(value, list) else [value]
+        for i, entry in enumerate(listed):
+            reader.rule(entry, (*at, i) if isinstance(value, list) else at)
+        self.problems += reader.problems
 
     def _from(self, m: Entry, at: Path, common: Entry) -> rules.Rule:
         source = self.pattern(m["from"], (*at, "from"))
@@ -55,7 +66,7 @@ class Reader:
         when = self.test(m["when"], (*at, "when"))
         moved = {"layout": layout, "sizes": m["sizes"], "cast": m["cast"], "when": when}
         return rules.Move(
-            **common, source=source, target=target, values=self.values(m, layout, at), **moved
+            **common, source=source, target=target, values=read_values(self, m, layout, at), **moved
         )
 
     def _layer(self, m: Entry, at: Path, common: Entry) -> rules.Rule:
@@ -129,25 +140,6 @@ class Reader:
             if role not in known:
                 text = f"a {kinds[0]} has no {shown(role)}; it has {', '.join(sorted(known))}"
                 self.refuse((*at, role), text, "role")
-
-    def values(self, m: Entry, layout: Layout | None, at: Path) -> Values:
-        """The value keys of a rule; axes that they name are axes of its layout."""
-        pads = {
-            name: self.attempt((*at, "pad", name), read_pad, entry)
-            for name, entry in m["pad"].items()
-        }
-        found = Values(
-            {name: (lo, hi) for name, (lo, hi) in m["crop"].items()},
-            {name: p for name, p in pads.items() if p is not None},
-            self.attempt((*at, "scale"), read_scale, m["scale"]) or ONE,
-            self.attempt((*at, "shift"), read_fraction, m["shift"]) or ZERO,
-        )
-        known = {a.name for a in atoms(layout.have.axes)} if layout is not None else set()
-        for name in found.axes:
-            if name not in known and not name.isdigit():
-                text = f"{shown(name)} is an axis of no layout here; give one, as in `v d -> v d`"
-                self.refuse(at, text, "layout")
-        return found
 
     def new_shape(self, m: Entry, at: Path) -> tuple[int, ...] | None:
         """The shape of the one new tensor that an `init` makes."""

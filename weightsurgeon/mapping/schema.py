@@ -46,7 +46,7 @@ Table = Mapping[str, Key]
 
 DIALECT = one_of("keras", "torch", "onnx", "flax", "tf")
 TEXTS = either(list_of(text), text)
-RULE = {"optional": Key(flag, False), "doc": Key(text, None)}
+RULE = {"optional": Key(flag, False), "doc": Key(text, None), "inverse": Key(anything, None)}
 WHEN = Key(map_of(anything), None)
 
 FORMS: dict[str, Table] = {
@@ -108,11 +108,8 @@ SOURCE: Table = {"path": Key(text), "dialect": Key(DIALECT, None)}
 OUTPUT: Table = {"from": Key(text), "path": Key(text), "format": Key(text, None)}
 
 _NOT_BUILT: dict[int, str] = {
-    id(FORMS["from"]): "range repeat sum inverse",
-    id(FORMS["layer"]): "fold_into eps inverse",
-    id(FORMS["drop"]): "inverse",
-    id(FORMS["init"]): "inverse",
-    id(FORMS["tie"]): "inverse",
+    id(FORMS["from"]): "range repeat sum",
+    id(FORMS["layer"]): "fold_into eps",
     id(SIDE): "optional_segment",
     id(MAPPING): "sources",
     id(OUTPUT): "shard_size ties metadata",

@@ -29,18 +29,21 @@ def parse(
     >>> parse("features.{i-1}.{leaf}", known=captures_of(pattern)).write({"i": 3, "leaf": "w"}, ".")
     'features.2.w'
     """
-    seen = dict(known or {})
+    seen, tables = dict(known or {}), dict(tables or {})
     parts: list[Part] = []
     for literal, inside in _pieces(text):
         if literal:
             parts.append(literal)
         if inside is not None:
-            capture = _parse_capture(text, inside, tables or {}, seen)
+            capture = _parse_capture(text, inside, tables, seen)
             _refuse_other_type(text, inside, capture, seen.get(capture.name))
             seen.setdefault(capture.name, capture)
+            if capture.kind == "table" and capture.words:  # a table of its own, inline
+                words = capture.table.removeprefix(f"{capture.name}@").split("|")
+                tables[capture.table] = dict(zip(capture.words, words, strict=True))
             parts.append(capture)
     _refuse_neighbours(text, parts)
-    return Pattern(text, tuple(parts), tables or {})
+    return Pattern(text, tuple(parts), tables)
 
 
 def captures_of(*patterns: Pattern) -> dict[str, Capture]:
@@ -78,9 +81,7 @@ def _parse_capture(text: str, inside: str, tables: Tables, seen: Mapping[str, Ca
     if found := _LOOKUP.fullmatch(inside):
         name, table = found.groups()
         if "|" in table:
-            raise NameError_(
-                "capture", f"{{{inside}}} in {text!r}: inline tables are not built yet"
-            )
+            return _inline(text, inside, name, table, tables, seen)
         if table not in tables:
             raise NameError_("table", f"{{{inside}}} in {text!r}: the file has no table {table!r}")
         return Capture(name, "table", table=table)
@@ -91,13 +92,26 @@ def _parse_capture(text: str, inside: str, tables: Tables, seen: Mapping[str, Ca
         raise NameError_("capture", f"{{{inside}}} in {text!r} cannot be read")
     name, kind, _ = found.groups()
     if kind is None:
-        return _bare(seen.get(name, Capture(name, "text")), tables)
+        return bare(seen.get(name, Capture(name, "text")), tables)
     if "|" in kind:
         return Capture(name, "words", tuple(kind.split("|")))
     if kind != "path":
         known = "path, int, nth, 02, or words as in q|k|v"
         raise NameError_("capture", f"{{{inside}}} in {text!r}: no type {kind!r}; known: {known}")
     return Capture(name, "path")
+
+
+def _inline(
+    text: str, inside: str, name: str, table: str, tables: Tables, seen: Mapping[str, Capture]
+) -> Capture:
+    """`{x@a|b|c}`: the word at the same place as the one that was read."""
+    first = seen.get(name)
+    words = bare(first, tables).words if first is not None and first.is_words else ()
+    other = table.split("|")
+    if len(words) != len(other) or len(set(other)) != len(other):
+        what = f"wants {len(words)} words, each once" if words else f"{name} has no words"
+        raise NameError_("capture", f"{{{inside}}} in {text!r}: {what}")
+    return Capture(name, "table", words, f"{name}@{table}")
 
 
 def _index(
@@ -111,7 +125,7 @@ def _index(
     )
 
 
-def _bare(first: Capture, tables: Tables) -> Capture:
+def bare(first: Capture, tables: Tables) -> Capture:
     """`{x}` where x has its type already: the text, the word or the number as it was read."""
     if first.kind == "table":  # the key itself
         return Capture(first.name, "words", tuple(tables[first.table]))

@@ -5,10 +5,8 @@ Cropping and padding move; scale and shift compute in float64, rounded once to t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -22,8 +20,6 @@ from ..ops.placing import pad, paste
 from ..spec import Axes
 
 ONE, ZERO = Factor(), Fraction(0)
-_FRACTION = re.compile(r"(-?[0-9]{1,30})(?:/([0-9]{1,30}))?")
-_ROOT = re.compile(r"(1/)?sqrt\(([A-Za-z_][A-Za-z0-9_]*|[0-9]{1,18})\)")
 
 
 class Pad(NamedTuple):
@@ -175,55 +171,3 @@ def _refuse_shrinking(name: str, p: Pad, here: int, there: int) -> None:
 
 
 NO_VALUES = Values()
-
-
-# -- reading ---------------------------------------------------------------------------------
-
-
-def read_scale(value: Any) -> Factor | Root:
-    """A scale as it is written: 2, 0.5, "1/3", "sqrt(d)", "1/sqrt(d)".
-
-    Errors: ValueError for anything else, and for 0, which has no way back.
-
-    >>> read_scale("1/3"), read_scale("1/sqrt(d)")
-    (Factor(over=1, under=3, root=1), Root(axis='d', under=True))
-    """
-    root = _ROOT.fullmatch(value) if isinstance(value, str) else None
-    if root:
-        return Root(root.group(2), root.group(1) is not None)
-    found = read_fraction(value)
-    if not found:
-        raise ValueError("scale: 0 leaves nothing of the tensor; drop it and init the target")
-    return Factor.of(found)
-
-
-def read_fraction(value: Any) -> Fraction:
-    """An exact number: 2, 0.5 (the decimal, not its nearest float), "1/3".
-
-    Errors: ValueError.
-    """
-    if type(value) is int or isinstance(value, Decimal):
-        return _held(Fraction(value))
-    found = _FRACTION.fullmatch(value) if isinstance(value, str) else None
-    if found is None or (found.group(2) and not int(found.group(2))):
-        raise ValueError(f"{value!r} is no number; write 2, 0.5, '1/3' or, as a scale, 'sqrt(d)'")
-    return _held(Fraction(int(found.group(1)), int(found.group(2) or 1)))
-
-
-def _held(value: Fraction) -> Fraction:
-    """The number, unless float64 has no place for it."""
-    if value and not 2.0**-1000 < abs(value) < 2.0**1000:
-        raise ValueError("a number beyond float64 is of no use here")
-    return value
-
-
-def read_pad(value: Mapping[str, Any]) -> Pad:
-    """`{from, to, at, fill}` of an axis.
-
-    Errors: ValueError where what is padded could only shrink.
-    """
-    to, before = value.get("to"), value.get("from")
-    found = Pad(before, None if to == "base" else to, value.get("at", 0), str(value.get("fill", 0)))
-    if found.to is not None and found.at + (before or 0) > found.to:
-        raise ValueError(f"pad: {before or 0} entries from {found.at} on do not lie in {found.to}")
-    return found
