@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weightsurgeon.mapping.names import Capture, NameError_, Pattern
-from weightsurgeon.mapping.tokens import parse
+from weightsurgeon.mapping.tokens import captures_of, parse
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ class Capture:
 
     kind: text, path, words, table, int, nth, 0N (digits), or any (whatever the name, for rules
     that nobody wrote) · `words` in written order · `table` names one of the file's ·
-    a number is `scale`·x + `shift`
+    a number is `scale`·x + `shift`, or `scale`·x + y + `shift` with y < scale, named by `rest` ·
+    `many`: it runs over tensors of one group, where others tell groups apart
     """
 
     name: str
