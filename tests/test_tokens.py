@@ -63,6 +63,30 @@ def test_a_name_is_brought_over(source: str, target: str, name: str, wanted: str
     assert moved(source, target, name) == wanted
 
 
+@pytest.mark.parametrize(
+    ("source", "target", "name", "wanted"),
+    [
+        ("l.{6*j+b}.w", "{b}/{j}", "l.8.w", "2/1"),
+        ("l.{6*j+b}.w", "{b}/{j}", "l.0.w", "0/0"),
+        ("{b:int}/{j:int}", "l.{6*j+b}.w", "2/1", "l.8.w"),
+        ("l.{6*j+b+1:02}.w", "{b:02}/{j}", "l.09.w", "02/01"),
+        ("l.{6*j+b+1}.w", "{b}/{j}", "l.0.w", None),
+        ("{b:int}.{6*j+b}.w", "{b}/{j}", "2.8.w", "2/1"),
+        ("{b:int}.{6*j+b}.w", "{b}/{j}", "1.8.w", None),
+        ("{e...}.w", "{e}", "3.w", "3"),
+        ("{p:q|k|v...}.w", "{p}", "q.w", "q"),
+    ],
+)
+def test_two_indices_and_gathers(source: str, target: str, name: str, wanted: str | None) -> None:
+    assert moved(source, target, name) == wanted
+
+
+def test_a_remainder_that_is_too_big_has_no_place() -> None:
+    with pytest.raises(NameError_, match="with b=6: it runs from 0 to 5") as caught:
+        moved("{b:int}/{j:int}", "l.{6*j+b}.w", "6/0")
+    assert caught.value.id == "index"
+
+
 def test_a_word_that_a_table_lacks_is_refused() -> None:
     with pytest.raises(NameError_, match="'a' is no key of table 't'") as caught:
         moved("{x}.w", "{x@t}", "a.w")
@@ -99,11 +123,10 @@ def test_an_index_below_zero_is_refused() -> None:
         ("{a}.w", "{a+1}", "a is text, here it is a number; write {a:int}"),
         ("{a:int}.w", "{a:path}", "a is a number, here it is text"),
         ("{a}.{a:int}", "x", "a is text"),
-        ("{e...}.w", "x", "gathers and scatters are not built yet"),
-        ("{6*j...+b}.w", "x", "gathers and scatters are not built yet"),
-        ("{p:q|k|v...}.w", "x", "gathers and scatters are not built yet"),
-        ("{6*j+b}.w", "x", "indices of two captures are not built yet"),
-        ("{j+b}.w", "x", "indices of two captures are not built yet"),
+        ("{x:path...}.w", "x", "only numbers and words are gathered"),
+        ("{j+b}.w", "x", "two indices want a factor, as in"),
+        ("{6*j+j}.w", "x", "two indices want a factor"),
+        ("{b}.{6*j+b}.w", "x", "b is text, here it is a number"),
         ("{m:wte|wpe}.w", "{m@tok|pos|x}.w", "m@tok|pos|x} in"),
         ("{m:wte|wpe}.w", "{m@tok|tok}.w", "wants 2 words, each once"),
         ("{m}.w", "{m@tok|pos}.w", "m has no words"),

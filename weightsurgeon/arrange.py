@@ -2,7 +2,7 @@
 
 An axis before the bar of one side and inside the other stacks or splits; before both bars, tensors
 pair cell by cell; the rest is reshape · take · permute · reshape, as in `relayout`. A cell is a
-tensor at its place on the axes before the bar. Every target pulls only what its blocks need.
+tensor at its place before the bar. Every target pulls only what its blocks need.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from .spec import Axes, Axis
 
 Index = tuple[int, ...]
 Cells = Mapping[Index, Expr]
-Parts = Sequence[int | None]
-Sizes = Mapping[str, "int | Parts"]
+Sizes = Mapping[str, "int | Sequence[int | None]"]
 At = Mapping[str, int]
 
 
@@ -105,7 +104,8 @@ class _Task:
         joined = dict[str, list[str]]()
         for name, size in given.items():
             if isinstance(size, int):
-                known.setdefault(name, size)
+                if known.setdefault(name, size) != size:
+                    raise SpecError(f"{name} is given as {size}, but is {known[name]}")
                 continue
             over = self.uneven[name] = self._counter(name, len(size), known)
             joined[f"{name}[]"] = [f"{name}[{i}]" for i in range(known[over])]

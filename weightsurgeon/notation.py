@@ -48,6 +48,16 @@ def parse(text: str) -> Axes:
 
 
 @lru_cache(maxsize=4096)
+def parse_side(text: str) -> Side:
+    """Read one side: the axes over tensors, if it has a bar, and those in each of them.
+
+    >>> parse_side("p:qkv | in head dim").over
+    (Axis(name='p', letters='qkv', backwards=False),)
+    """
+    return _side(text)
+
+
+@lru_cache(maxsize=4096)
 def parse_layout(text: str) -> Layout:
     """Read `have -> want`; both sides name the same axes, each once.
 

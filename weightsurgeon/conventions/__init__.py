@@ -8,22 +8,21 @@ outputs of the frameworks; nothing is ever concluded from a shape.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..errors import SpecError
 from ..formats.base import UNKNOWN, Meaning, Slot
-from ..notation import atoms, expand_spatial, parse
+from ..notation import Side, atoms, expand_spatial, parse_side
 from ..spec import Axes, TensorSpec
 from . import attention, convolution, linear, normalization, recurrent
+from .leaves import LEAVES, Leaf, family, leaves, parts, variants
 from .refusals import UNHELD, refusal, unheld
 
 _TABLES = (linear, convolution, normalization, recurrent, attention)
 
 AXES: dict[str, dict[str, str]] = {k: v for t in _TABLES for k, v in t.AXES.items()}
-LEAVES: dict[str, dict[str, dict[str, str]]] = {k: v for t in _TABLES for k, v in t.LEAVES.items()}
 WORDS: dict[str, str] = {k: v for t in _TABLES for k, v in t.WORDS.items()}
 NEUTRAL: dict[str, int] = {
     **dict.fromkeys(("bias", "beta", "mean"), 0),
@@ -34,6 +33,7 @@ TRAINING = frozenset(  # what only training uses: dropped where it has no place,
 )
 _SPARE = "bias beta gamma scale concat_score_weight output_embedding qkv_bias out_bias"
 SPARE = frozenset((*_SPARE.split(), *TRAINING, *(role for _, role, _ in UNHELD)))  # not in all
+SUMS: dict[str, str] = {k: v for t in _TABLES for k, v in getattr(t, "SUMS", {}).items()}
 
 OPTIMIZER = "Optimizer"  # what a file calls the owner of state that belongs to no layer
 SEPARATOR = {"torch": "."}  # all others write /
@@ -56,48 +56,9 @@ ROLE_GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
-class Leaf(NamedTuple):
-    """Where a role stands: in the n-th layer of the dialect's form, under one of these names."""
-
-    part: int
-    names: tuple[str, ...]
-
-
 def group_of(role: str | None) -> str | None:
     """The group that decides how surgery treats a role: parameter, statistics, counter, …"""
     return next((g for g, roles in ROLE_GROUPS.items() if role in roles), None)
-
-
-@lru_cache
-def leaves(kind: str, dialect: str) -> dict[str, Leaf]:
-    """The leaf names of each role of a kind in a dialect; aliases are read, the first is written.
-
-    A kind without rows, as a newer version may have written it, has none.
-
-    >>> leaves("linear", "torch")["kernel"].names
-    ('weight',)
-    """
-    found = {}
-    for role, by_dialect in LEAVES.get(kind, {}).items():
-        text = by_dialect.get(_family(dialect), by_dialect.get("all"))
-        if text:
-            part, _, names = text.rpartition(":")
-            found[role] = Leaf(int(part or 0), tuple(names.split("|")))
-    return found
-
-
-def parts(kind: str, dialect: str, roles: Container[str] | None = None) -> int:
-    """Of how many layers the kind consists in a dialect (a separable convolution: two in torch).
-
-    `roles` are those that a layer has, where that is known: only an embedding with a kernel for
-    the way back becomes two.
-    """
-    found = leaves(kind, dialect).items()
-    return 1 + max((x.part for role, x in found if roles is None or role in roles), default=0)
-
-
-def _family(dialect: str) -> str:
-    return "keras" if dialect == "tf" else dialect
 
 
 def axes_of(
@@ -115,12 +76,30 @@ def axes_of(
     >>> str(axes_of("conv", "kernel", "torch", rank=4))
     'out in kh kw'
     """
+    side = side_of(kind, role, dialect, rank, options, like)
+    return None if side is None else side.axes
+
+
+def side_of(
+    kind: str,
+    role: str,
+    dialect: str,
+    rank: int | None,
+    options: Mapping[str, Any] | None = None,
+    like: Axes | None = None,
+) -> Side | None:
+    """As `axes_of`, with the axes that run over the tensors of the role before them.
+
+    >>> side_of("linear", "kernel", "torch", rank=2).over
+    ()
+    """
     options = options or {}
-    if options.get("equation") and _family(dialect) == "keras":
-        return linear.einsum_axes(role, options["equation"], options.get("bias_axes"))
+    if options.get("equation") and family(dialect) == "keras":
+        axes_ = linear.einsum_axes(role, options["equation"], options.get("bias_axes"))
+        return None if axes_ is None else Side((), axes_)
     hint = rank if rank is not None or like is None else len(like)
     row = _row(kind, role, hint, options)
-    text = row.get(_family(dialect), row.get("all"))
+    text = row.get(family(dialect), row.get("all"))
     if text is None or (rank is None and text.startswith("S ")):
         return None  # over how many axes a slope is shared, only a file of that side tells
     if "F" in text.split():
@@ -128,31 +107,22 @@ def axes_of(
     if text.startswith("S "):
         text = f"{normalization.shared(rank or 1, options.get('shared_axes'))} {text[2:]}"
     count = None if like is None else sum(a.name in ("kd", "kh", "kw") for a in atoms(like))
-    axes = expand_spatial(parse(text), rank, count if rank is None else None)
-    return axes if rank is None or len(axes) == rank else None
+    over, axes = parse_side(text)
+    axes = expand_spatial(axes, rank, count if rank is None else None)
+    return Side(over, axes) if rank is None or len(axes) == rank else None
 
 
 def _row(kind: str, role: str, rank: int | None, options: Mapping[str, Any]) -> dict[str, str]:
-    for variant in _variants(rank, options):
+    for variant in variants(rank, options):
         row = AXES.get(f"{kind}.{role}@{variant}")
         if row is not None:
             return row
     return AXES.get(f"{kind}.{role}", {})
 
 
-def _variants(rank: int | None, options: Mapping[str, Any]) -> Iterable[str]:
-    if len(options.get("flatten_from") or ()) in (2, 3, 4):
-        yield "flatten_from"
-    if rank == 3:
-        yield "map"
-    if options.get("reset_after") is False:
-        yield "reset_before"
-    yield from (name for name, value in options.items() if value is True)
-
-
 def _flattened(dialect: str, shape: Iterable[int]) -> str:
     names = _MAP[len(list(shape))]
-    if _family(dialect) in _CHANNELS_LAST:
+    if family(dialect) in _CHANNELS_LAST:
         return names
     return "c " + names.removesuffix("c").strip()
 
@@ -163,6 +133,8 @@ def sizes_of(kind: str, options: Mapping[str, Any]) -> dict[str, int]:
     shape = options.get("flatten_from") or ()
     if len(shape) in (2, 3, 4):
         sizes |= dict(zip(_MAP[len(shape)].split(), shape, strict=True))
+    if options.get("heads"):
+        sizes["head"] = options["heads"]
     if kind == "depthwise" and options.get("groups"):
         sizes["in"] = options["groups"]
     return sizes
@@ -218,12 +190,16 @@ def _kinds_told_by_siblings(dialect: str, slots: Mapping[str, Slot]) -> dict[str
 
 
 __all__ = [
+    "LEAVES",
     "UNKNOWN",
+    "Leaf",
     "axes_of",
     "describe",
     "group_of",
     "leaves",
+    "parts",
     "refusal",
+    "side_of",
     "sizes_of",
     "unheld",
 ]

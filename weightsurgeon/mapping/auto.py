@@ -27,7 +27,7 @@ def automatic(
     """
     if here == there:
         wanted = None if base is None or _has_optimizer(base) else _no_optimizer
-        rule = Move("automatic", 0, True, _ALL, _ALL, when=wanted)
+        rule = Move("automatic", 0, True, (_ALL,), (_ALL,), when=wanted)
         return Mapping(Side(here), Side(there), (rule,))
     kinds = Kinds(source), Kinds(base)
     unknown = dict[str, list[str]]()

@@ -40,19 +40,9 @@ def flag(value: Any) -> Problems:
         yield (), "wants true or false"
 
 
-def name(value: Any) -> Problems:
-    """The name of one tensor."""
-    if isinstance(value, list):
-        yield (), "wants one name; lists of tensors are not built yet"
-    else:
-        yield from text(value)
-
-
 def size(value: Any) -> Problems:
     """A whole number that can be a size."""
-    if isinstance(value, list):
-        yield (), "wants a whole number; unequal parts are not built yet"
-    elif type(value) is not int or not 0 <= value < 2**63:
+    if type(value) is not int or not 0 <= value < 2**63:
         yield (), "wants a whole number from 0"
 
 
@@ -77,6 +67,33 @@ def padding(value: Any) -> Problems:
         yield from (((key, *path), what) for path, what in PADDING[key](value[key]))
     if "to" not in value:
         yield (), "wants `to`: a size, or base"
+
+
+def size_or_parts(value: Any) -> Problems:
+    """A size, or a list of the sizes of unequal parts: numbers, names of sizes, `_` for open."""
+    if not isinstance(value, list):
+        yield from size(value)
+    elif not value:
+        yield (), "wants a size for each part"
+    else:
+        wrong = [(i,) for i, entry in enumerate(value) if not _is_part(entry)]
+        yield from ((at, "wants a size, the name of one, or _") for at in wrong)
+
+
+def _is_part(entry: Any) -> bool:
+    if isinstance(entry, str):
+        return entry.isidentifier()
+    return type(entry) is int and 0 <= entry < 2**63
+
+
+def reach(value: Any) -> Problems:
+    """How far a capture runs: a count from 0, a half-open range, or `varies`."""
+    if value == "varies":
+        return
+    ends = value if isinstance(value, list) else [0, value]
+    whole = all(type(n) is int and 0 <= n < 2**63 for n in ends)
+    if len(ends) != 2 or not whole or ends[0] >= ends[1]:
+        yield (), "wants a count, a range [first, end], or varies"
 
 
 def way(value: Any) -> Problems:
@@ -132,6 +149,17 @@ def list_of(item: Check) -> Check:
             return
         for i, entry in enumerate(value):
             yield from (((i, *path), what) for path, what in item(entry))
+
+    return check
+
+
+def some(item: Check) -> Check:
+    """A list that is not empty, each item as wanted."""
+
+    def check(value: Any) -> Problems:
+        if value == []:
+            yield (), "wants one at least"
+        yield from list_of(item)(value)
 
     return check
 

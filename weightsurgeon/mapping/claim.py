@@ -23,6 +23,7 @@ class Claim(NamedTuple):
     captures: Captures
     role: str = ""
     kind: str = ""
+    item: int = 0  # which of the names of a list, or of the leaves of a role, it is
 
 
 class Misfit(NamedTuple):
@@ -127,11 +128,22 @@ class Claimer:
         if test is not None and not test(logical, *self._facts(name)):
             return None
         if isinstance(rule, Move):
-            captures = rule.source.match(logical)
-            return None if captures is None else Claim(rule, name, captures)
+            return self._of_names(rule, logical, name)
         if isinstance(rule, Layer):
             return self._of_layer(rule, logical, name)
         return Claim(rule, name, {}) if isinstance(rule, Drop) else None
+
+    def _of_names(self, rule: Move, logical: str, name: str) -> Claim | None:
+        """The claim of a rule that names tensors: one of its patterns fits, in its ranges."""
+        found = list[Claim]()
+        for item, pattern in enumerate(rule.sources):
+            captures = pattern.match(logical)
+            if captures is not None and _in_ranges(rule, captures):
+                found.append(Claim(rule, name, captures, item=item))
+        if len(found) > 1:
+            fit = " and ".join(repr(rule.sources[claim.item].text) for claim in found)
+            raise NameError_("ambiguous", f"{shown(name)} fits {fit} of one list")
+        return found[0] if found else None
 
     def _facts(self, name: str) -> tuple[TensorSpec, Meaning]:
         checkpoint = self.source.checkpoint
@@ -158,6 +170,12 @@ class Claimer:
             return str(kinds.pop())
         what = "disagree: " + ", ".join(sorted(map(str, kinds))) if kinds else "do not tell it"
         raise NameError_("kind", f"kind auto: of {shown(layer)} the files {what}; write the kind")
+
+
+def _in_ranges(rule: Move, captures: Captures) -> bool:
+    """Whether every pinned capture lies in its range."""
+    spans = ((captures.get(name), span) for name, span in rule.ranges.items() if span)
+    return all(n is None or span[0] <= int(n) < span[1] for n, span in spans)
 
 
 def split(name: str) -> tuple[str, str]:

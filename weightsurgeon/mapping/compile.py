@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ..conventions import NEUTRAL, TRAINING, unheld
-from ..errors import MappingError, shown
+from ..errors import shown
 from ..neutral import mappings_of
-from ..ops.arithmetic import full
 from ..plan import Line, Plan
 from ..simplify import simplify
-from .bind import Made
 from .claim import Claim, Misfit
 from .extras import make_inits, make_ties
 from .leftovers import complete_base, judge_rules, judge_sizes, judge_sources
-from .names import NameError_
+from .making import make_all
 from .roles import complete_layers
-from .rules import Drop, Layer
+from .rules import Drop
 from .state import Job, State
 from .traps import notes_of
 
@@ -30,8 +27,7 @@ def compile_plan(job: Job) -> Plan:
     """
     state = State(job)
     unclaimed = _claim(state)
-    for found in state.claims.values():
-        _make(state, found)
+    make_all(state)
     complete_layers(state)
     make_inits(state)
     ties = make_ties(state)
@@ -88,82 +84,12 @@ def _is_second(state: State, found: Claim, cells: dict[tuple[object, ...], str])
     """Two tensors that a rule cannot tell apart: `a/b` and `a.b`, two aliases of a leaf."""
     if isinstance(found.rule, Drop):
         return False
-    cell = (id(found.rule), found.role, *sorted(found.captures.items()))
+    cell = (id(found.rule), found.role, found.item, *sorted(found.captures.items()))
     other = cells.setdefault(cell, found.name)
     if other != found.name:
         text = f"{shown(other)} and {shown(found.name)} are the same to this rule"
         state.draft.problem(found.rule.refused("ambiguous", text, other, found.name))
     return other != found.name
-
-
-def _make(state: State, found: Claim) -> None:
-    """Bind a claim to its target, or do what a drop asks."""
-    rule = found.rule
-    if isinstance(rule, Drop):
-        _check_drop(state, rule, found.name)
-        return
-    try:
-        name = state.binder.targets(found)
-    except NameError_ as error:
-        state.draft.problem(rule.refused(error.id, str(error), found.name))
-        return
-    if name is None:
-        _left_behind(state, found)
-        return
-    if state.excluded(name, state.job.source[found.name].spec):
-        state.draft.line("exclude", "left out of the target", (name,))
-        return
-    try:
-        made = state.binder.bind(found, name)
-    except MappingError as error:
-        state.refuse(error, name)
-        return
-    state.add(made, rule)
-    if made.origin.class_ == "lossy" and not getattr(rule, "cast", None):
-        _list_loss(state, found, made)
-
-
-def _list_loss(state: State, found: Claim, made: Made) -> None:
-    if state.policy["lossy_cast"] != "ignore":
-        text = f"{state.job.source[found.name].spec.dtype} rounded to {made.expr.spec.dtype}"
-        state.draft.line("lossy-cast", text, (made.name,))
-
-
-def _left_behind(state: State, found: Claim) -> None:
-    """A role that the target's form lacks, or that the rule drops: it must be neutral."""
-    rule = found.rule
-    if found.role in TRAINING:
-        state.draft.line("dropped", f"{found.role}: has no place in the target", (found.name,))
-        return
-    kind, dialect = state.binder.target_kind(found), state.dialects[1] or ""
-    why = unheld(kind, found.role, dialect)
-    if why:
-        text = f"{shown(found.name)}: a {kind} of {dialect} cannot hold it: {why}"
-        state.draft.problem(rule.refused("kind", text, found.name))
-        return
-    if not isinstance(rule, Layer) or rule.roles.get(found.role) != "drop":
-        what = f"a {kind} of the target has no {found.role}"
-        text = f"{shown(found.name)}: {what}; say roles: {{{found.role}: drop}} if it is neutral"
-        state.draft.problem(rule.refused("role", text, found.name))
-        return
-    state.draft.line("dropped", f"{found.role}: by {rule.place}", (found.name,))
-    x = state.job.source[found.name]
-    neutral_ = full(x.spec.shape, x.spec.dtype, NEUTRAL.get(found.role, 0), x.spec.axes)
-    text = f"{shown(found.name)} is dropped, but is not {NEUTRAL.get(found.role, 0)} everywhere"
-    state.equal(x, neutral_, rule, text)
-
-
-def _check_drop(state: State, rule: Drop, name: str) -> None:
-    state.draft.line("dropped", f"by {rule.place}", (name,))
-    if rule.equal_to is None:
-        return
-    other = state.source.find(rule.equal_to)
-    if other is None:
-        text = f"equal_to: the source has no tensor {shown(rule.equal_to)}"
-        state.draft.problem(rule.refused("unequal", text, name))
-        return
-    text = f"{shown(name)} differs from {shown(other)}: map it by its own rule"
-    state.equal(state.job.source[name], state.job.source[other], rule, text)
 
 
 def _order(state: State) -> list[str]:

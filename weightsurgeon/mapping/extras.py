@@ -107,13 +107,15 @@ def _twins(state: State) -> dict[str, str]:
         if made.origin.action or not made.origin.names:  # kept or made: not from the source
             continue
         first = made.origin.names[0]
-        others = found.setdefault(state.job.source.ties.get(first, first), [])
+        stored = state.job.source.ties.get(first, first)
+        others = found.setdefault(stored, [])
         expr = simplify(made.expr)
-        twin = next((m for m in others if _alike(simplify(m.expr), expr)), None)
+        apart = [m for m in others if m.origin.names[0] != first]  # parts and copies are no twins
+        twin = next((m for m in apart if _alike(simplify(m.expr), expr)), None)
         if twin is not None:
             ties[name] = twin.name
             continue
-        if others:
+        if apart:
             text = "one tensor in the source, made in different ways and so stored apart"
             state.draft.line("tied", text, (others[0].name, name))
         others.append(made)

@@ -111,6 +111,10 @@ class Pattern:
         values: Captures = {}
         for capture, text in zip(self.captures(), groups, strict=True):
             value = self._read(capture, text)
+            if capture.rest and isinstance(value, int):
+                value, rest = divmod(value, capture.scale)
+                if values.setdefault(capture.rest, rest) != rest:
+                    return None
             if value is None or values.setdefault(capture.name, value) != value:
                 return None
         return values
@@ -121,6 +125,8 @@ class Pattern:
             same = [w for w in words if _neutral(w) == _neutral(text)]
             return same[0] if same else text
         n = int(text.lstrip("_") or "0") - capture.shift
+        if capture.rest:
+            return n if n >= 0 else None
         return n // capture.scale if n >= 0 and n % capture.scale == 0 else None
 
     def write(self, values: Mapping[str, str | int], separator: str) -> str:
@@ -130,7 +136,7 @@ class Pattern:
         Errors: NameError_ `index` for a number below 0, `table` for a word that a table lacks.
         """
         return "".join(
-            part if isinstance(part, str) else self._write(part, values[part.name], separator)
+            part if isinstance(part, str) else self._write(part, values, separator)
             for part in self.parts
         )
 
@@ -142,16 +148,27 @@ class Pattern:
         )
         return replace(self, parts=tuple(parts)).write(values, "")
 
-    def _write(self, capture: Capture, value: str | int, separator: str) -> str:
+    def _write(self, capture: Capture, values: Mapping[str, str | int], separator: str) -> str:
+        value = values[capture.name]
         if capture.kind == "table":
             return self._looked_up(capture, str(value))
         if capture.is_number or isinstance(value, int):
             n = capture.scale * int(value) + capture.shift
+            if capture.rest:
+                n += self._remainder(capture, int(values[capture.rest]))
             if n < 0:
                 raise NameError_("index", f"{self.text!r} with {capture.name}={value} is {n}")
             return _format(n, capture.kind)
         if capture.kind in ("path", "any") and separator:
             return separator.join(re.split(r"[./]", value))
+        return value
+
+    def _remainder(self, capture: Capture, value: int) -> int:
+        if not 0 <= value < capture.scale:
+            text = (
+                f"{self.text!r} with {capture.rest}={value}: it runs from 0 to {capture.scale - 1}"
+            )
+            raise NameError_("index", text)
         return value
 
     def _looked_up(self, capture: Capture, key: str) -> str:

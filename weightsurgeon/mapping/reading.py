@@ -7,9 +7,9 @@ from typing import Any
 
 from ..conventions import LEAVES, parts
 from ..errors import MappingError, SpecError, shown
-from ..notation import Layout, atoms, parse_layout
 from ..spec import checked_shape, dtype_of
 from . import names, rules, schema, tokens
+from .many import many, over_of, read_layout, wrong_bars
 from .select import Test, selector
 from .sizes import stray
 from .value_keys import read_values
@@ -57,23 +57,35 @@ class Reader:
         self.problems += reader.problems
 
     def _from(self, m: Entry, at: Path, common: Entry) -> rules.Rule:
-        source = self.pattern(m["from"], (*at, "from"))
-        target = self.pattern(m["to"], (*at, "to"), source)
-        self.same_captures((source,), (target,), at)
-        layout = self.attempt((*at, "layout"), _layout, m["layout"]) if m["layout"] else None
+        sources = self.patterns(m["from"], (*at, "from"))
+        targets = self.patterns(m["to"], (*at, "to"), *sources)
+        listed = [isinstance(m[key], list) for key in ("from", "to")]
+        over = over_of(sources, listed[0]), over_of(targets, listed[1])
+        gathered = {name for names_ in over for name in names_}
+        self.same_captures(sources, targets, at, gathered)
+        layout = m["layout"] and self.attempt((*at, "layout"), read_layout, m["layout"], m)
         if m["cast"]:
             self.attempt((*at, "cast"), dtype_of, m["cast"])
         when = self.test(m["when"], (*at, "when"))
-        moved = {"layout": layout, "sizes": m["sizes"], "cast": m["cast"], "when": when}
+        for id, text in wrong_bars(over, layout, m, (sources, targets)):
+            self.refuse((*at, "layout") if id == "layout" and layout else at, text, id)
         return rules.Move(
-            **common, source=source, target=target, values=read_values(self, m, layout, at), **moved
+            **common,
+            sources=tuple(sources),
+            targets=tuple(targets),
+            layout=layout,
+            values=read_values(self, m, layout, at),
+            cast=m["cast"],
+            when=when,
+            over=over,
+            **many(m),
         )
 
     def _layer(self, m: Entry, at: Path, common: Entry) -> rules.Rule:
         kinds = self.kinds(m["kind"], at)
-        sources = [self.pattern(text, (*at, "layer")) for text in _listed(m["layer"])]
-        targets = [self.pattern(text, (*at, "to"), *sources) for text in _listed(m["to"])]
-        self.same_captures(sources, targets, at)
+        sources = self.patterns(m["layer"], (*at, "layer"))
+        targets = self.patterns(m["to"], (*at, "to"), *sources)
+        self.same_captures(sources, targets, at, set())
         self.parts(kinds[0], len(sources), len(targets), at)
         self.roles(m["roles"], kinds, (*at, "roles"))
         return rules.Layer(
@@ -106,7 +118,7 @@ class Reader:
     def _tie(self, m: Entry, at: Path, common: Entry) -> rules.Rule:
         with_ = self.pattern(m["with"], (*at, "with"))
         target = self.pattern(m["tie"], (*at, "tie"), with_)
-        self.same_captures((with_,), (target,), at)
+        self.same_captures((with_,), (target,), at, set())
         return rules.Tie(**common, target=target, with_=with_)
 
     # -- parts of rules ----------------------------------------------------------------------
@@ -155,14 +167,31 @@ class Reader:
         typed = tokens.captures_of(*(p for p in known if p is not None))
         return self.attempt(at, tokens.parse, text, self.tables, typed)
 
-    def same_captures(self, sources: Any, targets: Any, at: Path) -> None:
-        """Both sides name the same captures, or a name could not be written or inverted."""
+    def patterns(
+        self, value: str | list[str], at: Path, *known: names.Pattern | None
+    ) -> list[names.Pattern]:
+        """The patterns of one name or of a list; a later one knows the captures of those before."""
+        found = list[names.Pattern]()
+        for text in [value] if isinstance(value, str) else value:
+            found.append(self.pattern(text, at, *known, *found))
+        return found
+
+    def same_captures(self, sources: Any, targets: Any, at: Path, over: set[str]) -> None:
+        """Every name has the same captures, or one could not be written or inverted.
+
+        Those of gathers and scatters are the same on a side.
+        """
         if any(p is None for p in (*sources, *targets)):
             return
+        for side in (sources, targets):
+            sides = [frozenset(tokens.captures_of(p)) for p in side]
+            if odd := frozenset().union(*sides) - sides[0].intersection(*sides):
+                odd_ = ", ".join(sorted(odd))
+                self.refuse(at, f"all names of a list have the same captures; {odd_}", "capture")
         here, there = set(tokens.captures_of(*sources)), set(tokens.captures_of(*targets))
-        if here != there:
-            odd = ", ".join(sorted(here ^ there))
-            self.refuse(at, f"both sides name the same captures; only one has {odd}", "capture")
+        if only := (here ^ there) - over:
+            listed = ", ".join(sorted(only))
+            self.refuse(at, f"both sides name the same captures; only one has {listed}", "capture")
 
     def sizes(self, sizes: Iterable[str], found: Iterable[rules.Rule], at: Path) -> None:
         """Each size is that of an axis in some layout, or it was misspelt."""
@@ -197,25 +226,6 @@ class Reader:
     def refuse(self, at: Path, text: str, id: str = "schema") -> None:
         """Remember a problem at a place of the document."""
         self.problems.append(schema.refused(self.document, at, text, id))
-
-
-def _listed(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
-
-
-def _layout(text: str) -> Layout:
-    layout = parse_layout(text)
-    if layout.have.over or layout.want.over:
-        what = "axes over tensors (before a bar) are not built yet"
-        raise SpecError(f"layout {text!r}: {what}", "layout")
-    here, there = ({a.name: a.letters for a in atoms(side.axes)} for side in layout)
-    if odd := here.keys() ^ there.keys():
-        raise SpecError(f"layout {text!r}: {', '.join(sorted(odd))} is on one side only", "layout")
-    for name, letters in here.items():
-        if letters and there[name] and sorted(letters) != sorted(there[name]):
-            what = f"{name} has the entries {letters} here and {there[name]} there"
-            raise SpecError(f"layout {text!r}: {what}", "layout")
-    return layout
 
 
 def tables_of(reader: Reader, tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:

@@ -35,15 +35,40 @@ class Rule:
 
 @dataclass(frozen=True)
 class Move(Rule):
-    """`from` + `to`: a tensor goes to another name, in another layout, with other values."""
+    """`from` + `to`: tensors go to other names, in another layout, with other values.
 
-    source: Pattern = None  # type: ignore[assignment]
-    target: Pattern = None  # type: ignore[assignment]
+    `sources` and `targets` are one pattern each, or as many as the list has. `over` names the axes
+    that run over tensors here and there: "" for the list, the captures that gather or scatter.
+    `ranges` pins captures to lo..hi; None lets the counts of groups differ.
+    """
+
+    sources: tuple[Pattern, ...] = ()
+    targets: tuple[Pattern, ...] = ()
     layout: Layout | None = None
     sizes: Sizes = field(default_factory=dict)
     values: Values = NO_VALUES
     cast: str | None = None
     when: Test | None = None
+    over: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    parts: MappingOf[str, tuple[int | str | None, ...]] = field(default_factory=dict)
+    repeat: Sizes = field(default_factory=dict)
+    sums: tuple[str, ...] = ()
+    ranges: MappingOf[str, tuple[int, int] | None] = field(default_factory=dict)
+
+    @property
+    def source(self) -> Pattern:
+        """The first pattern of names here."""
+        return self.sources[0]
+
+    @property
+    def target(self) -> Pattern:
+        """The first pattern of names there."""
+        return self.targets[0]
+
+    @property
+    def many(self) -> bool:
+        """Whether it does more than to move one tensor to one place."""
+        return any(self.over) or bool(self.parts or self.repeat or self.sums)
 
 
 @dataclass(frozen=True)

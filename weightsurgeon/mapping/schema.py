@@ -17,12 +17,14 @@ from .checks import (
     flag,
     list_of,
     map_of,
-    name,
     number,
     one_of,
     options,
     padding,
+    reach,
     size,
+    size_or_parts,
+    some,
     span,
     text,
     way,
@@ -45,21 +47,24 @@ class Key(NamedTuple):
 Table = Mapping[str, Key]
 
 DIALECT = one_of("keras", "torch", "onnx", "flax", "tf")
-TEXTS = either(list_of(text), text)
+TEXTS = either(some(text), text)
 RULE = {"optional": Key(flag, False), "doc": Key(text, None), "inverse": Key(anything, None)}
 WHEN = Key(map_of(anything), None)
 
 FORMS: dict[str, Table] = {
     "from": {
         **RULE,
-        "from": Key(name),
-        "to": Key(name),
+        "from": Key(TEXTS),
+        "to": Key(TEXTS),
         "layout": Key(text, None),
-        "sizes": Key(map_of(size), {}),
+        "sizes": Key(map_of(size_or_parts), {}),
         "crop": Key(map_of(span), {}),
         "pad": Key(map_of(padding), {}),
         "scale": Key(anything, 1),
         "shift": Key(anything, 0),
+        "range": Key(map_of(reach), {}),
+        "repeat": Key(map_of(size), {}),
+        "sum": Key(TEXTS, []),
         "cast": Key(text, None),
         "when": WHEN,
     },
@@ -108,7 +113,6 @@ SOURCE: Table = {"path": Key(text), "dialect": Key(DIALECT, None)}
 OUTPUT: Table = {"from": Key(text), "path": Key(text), "format": Key(text, None)}
 
 _NOT_BUILT: dict[int, str] = {
-    id(FORMS["from"]): "range repeat sum",
     id(FORMS["layer"]): "fold_into eps",
     id(SIDE): "optional_segment",
     id(MAPPING): "sources",

@@ -34,7 +34,9 @@ def stray(sizes: Iterable[str], rules: Iterable[Rule]) -> Iterator[tuple[str, st
 def axes_in(rule: Rule) -> set[str]:
     """The axes of a rule's layout, or of the rows of its kind."""
     if isinstance(rule, Move) and rule.layout is not None:
-        names = {axis.name for axis in atoms(rule.layout.have.axes)}
+        sides = rule.layout
+        names = {a.name for side in sides for a in (*side.over, *atoms(side.axes))}
+        names |= {n for parts in rule.parts.values() for n in parts if isinstance(n, str)}
         return names.difference(_STANDS_FOR).union(*(_STANDS_FOR.get(n, ()) for n in names))
     if isinstance(rule, Layer):
         return set(_of_kind(rule.kind) | _of_kind(rule.target_kind))

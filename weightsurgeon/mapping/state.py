@@ -85,14 +85,14 @@ class State:
                 text = f"the dialect of the {side} is not known; say {side}: {{dialect: …}}"
                 self.draft.problem(layers[0].refused("kind", text))
 
-    def refuse(self, error: MappingError, name: str = "") -> None:
+    def refuse(self, error: MappingError, *names: str) -> None:
         """A refusal of one binding, unless the policy says to leave it out and list it."""
         action = self.policy.get(error.id.replace("-", "_"), "error")
         if action in ("skip", "list"):
             self.draft.line(error.id, f"left out: {error.text}", error.names)
         else:
             self.draft.problem(error)
-            self.refused.add(name)
+            self.refused.update(names)
 
     def add(self, made: Made, rule: Rule) -> None:
         """Remember an output; two of one name are a collision, equal bytes or not."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 from .names import Capture, NameError_, Part, Pattern, Tables
@@ -11,8 +12,9 @@ from .names import Capture, NameError_, Part, Pattern, Tables
 _IDENT = r"[A-Za-z_]\w*"
 _CAPTURE = re.compile(rf"({_IDENT})(?::(.+?))?(\.\.\.)?", re.S)
 _LOOKUP = re.compile(rf"({_IDENT})@(.+)", re.S)
-_INDEX = re.compile(rf"(?:([0-9]+)\*)?({_IDENT})(?:([+-])([0-9]+))?(?::(int|nth|0[1-9]))?")
-_TWO_INDEX = re.compile(rf"(?:[0-9]+\*)?{_IDENT}\+{_IDENT}(?:[+-][0-9]+)?(?::\w+)?")
+_INDEX = re.compile(
+    rf"(?:([0-9]+)\*)?({_IDENT})(\.\.\.)?(?:\+({_IDENT}))?(?:([+-])([0-9]+))?(?::(int|nth|0[1-9]))?"
+)
 _MAX_DIGITS = 9  # of a number in a pattern
 
 
@@ -41,6 +43,9 @@ def parse(
             if capture.kind == "table" and capture.words:  # a table of its own, inline
                 words = capture.table.removeprefix(f"{capture.name}@").split("|")
                 tables[capture.table] = dict(zip(capture.words, words, strict=True))
+            if capture.rest:
+                _refuse_other_type(text, inside, _rest(capture), seen.get(capture.rest))
+                seen.setdefault(capture.rest, _rest(capture))
             parts.append(capture)
     _refuse_neighbours(text, parts)
     return Pattern(text, tuple(parts), tables)
@@ -52,7 +57,14 @@ def captures_of(*patterns: Pattern) -> dict[str, Capture]:
     for pattern in patterns:
         for capture in pattern.captures():
             found.setdefault(capture.name, capture)
+            if capture.rest:
+                found.setdefault(capture.rest, _rest(capture))
     return found
+
+
+def _rest(capture: Capture) -> Capture:
+    """The second number of `{6*j+b}`."""
+    return Capture(capture.rest, "int")
 
 
 def _pieces(text: str) -> Iterator[tuple[str, str | None]]:
@@ -75,9 +87,6 @@ def _pieces(text: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _parse_capture(text: str, inside: str, tables: Tables, seen: Mapping[str, Capture]) -> Capture:
-    if "..." in inside or _TWO_INDEX.fullmatch(inside):
-        what = "gathers and scatters" if "..." in inside else "indices of two captures"
-        raise NameError_("capture", f"{{{inside}}} in {text!r}: {what} are not built yet")
     if found := _LOOKUP.fullmatch(inside):
         name, table = found.groups()
         if "|" in table:
@@ -85,16 +94,21 @@ def _parse_capture(text: str, inside: str, tables: Tables, seen: Mapping[str, Ca
         if table not in tables:
             raise NameError_("table", f"{{{inside}}} in {text!r}: the file has no table {table!r}")
         return Capture(name, "table", table=table)
-    if (found := _INDEX.fullmatch(inside)) and any(found.group(1, 4, 5)):
+    if (found := _INDEX.fullmatch(inside)) and any(found.group(1, 4, 6, 7)):
         return _index(text, inside, *found.groups())
     found = _CAPTURE.fullmatch(inside)
     if found is None:
         raise NameError_("capture", f"{{{inside}}} in {text!r} cannot be read")
-    name, kind, _ = found.groups()
+    name, kind, many = found.groups()
     if kind is None:
-        return bare(seen.get(name, Capture(name, "text")), tables)
+        first = seen.get(name, Capture(name, "int" if many else "text"))
+        return replace(bare(first, tables), many=bool(many))
     if "|" in kind:
-        return Capture(name, "words", tuple(kind.split("|")))
+        return Capture(name, "words", tuple(kind.split("|")), many=bool(many))
+    if many:
+        raise NameError_(
+            "capture", f"{{{inside}}} in {text!r}: only numbers and words are gathered"
+        )
     if kind != "path":
         known = "path, int, nth, 02, or words as in q|k|v"
         raise NameError_("capture", f"{{{inside}}} in {text!r}: no type {kind!r}; known: {known}")
@@ -114,15 +128,16 @@ def _inline(
     return Capture(name, "table", words, f"{name}@{table}")
 
 
-def _index(
-    text: str, inside: str, scale: str | None, name: str, sign: str, shift: str | None, kind: str
-) -> Capture:
+def _index(text: str, inside: str, *groups: str | None) -> Capture:
     """A number with arithmetic or a format; without a format it is written in plain digits."""
+    scale, name, many, rest, sign, shift, kind = groups
     if len(scale or "") > _MAX_DIGITS or len(shift or "") > _MAX_DIGITS or int(scale or 1) == 0:
         raise NameError_("capture", f"{{{inside}}} in {text!r} is no index")
-    return Capture(
-        name, kind or "int", scale=int(scale or 1), shift=int(f"{sign or ''}{shift or 0}")
-    )
+    if rest and (int(scale or 1) == 1 or rest == name):
+        what = "two indices want a factor, as in {6*j+b}"
+        raise NameError_("capture", f"{{{inside}}} in {text!r}: {what}")
+    n, shift_ = int(scale or 1), int(f"{sign or ''}{shift or 0}")
+    return Capture(str(name), kind or "int", (), "", n, shift_, rest or "", bool(many))
 
 
 def bare(first: Capture, tables: Tables) -> Capture:

@@ -1,0 +1,166 @@
+"""From a group of claims to its outputs: how many tensors are moved to lie as many others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from ..arrange import Arranged, Index, Sizes, rearrange
+from ..errors import SpecError, shown
+from ..expr import Expr
+from ..grouping import grouped
+from ..layout import Meeting, check_axes, meet
+from ..notation import Side, atoms, expand_spatial
+from ..ops.arithmetic import loses
+from ..plan import Origin
+from ..spec import Axis, TensorSpec
+from .bind import Binder, Made
+from .claim import split
+from .groups import Group, value_at
+from .many import LIST, list_axis
+from .rules import Move
+from .stated import check_words, renamed
+
+
+class Ask(NamedTuple):
+    """What is asked of `rearrange`, and how the results are called."""
+
+    have: Side
+    want: Side
+    sizes: Sizes
+    repeat: tuple[str, ...]
+    sums: tuple[str, ...]
+    name: Callable[[Index], str]
+
+    @property
+    def added(self) -> list[str]:
+        """Axes of the source that are added up."""
+        there = {a.name for a in (*self.want.over, *atoms(self.want.axes))}
+        return [name for name in self.sums if name not in there]
+
+
+class Bound(NamedTuple):
+    """The outputs of a group, and pairs of tensors that must be equal for them to be right."""
+
+    made: list[Made]
+    equal: list[tuple[Expr, Expr]]
+    added: list[str]
+
+
+def bind_group(binder: Binder, group: Group) -> Bound:
+    """The outputs of a group of tensors.
+
+    Errors: MappingError with the rule's place, the tensors, the values.
+    """
+    rule, cells = group.rule, {i: binder.source[c.name] for i, c in sorted(group.cells.items())}
+    try:
+        ask = ask_of(binder, group, len(next(iter(cells.values())).spec.shape))
+        found = _arranged(binder, ask, cells)
+        made = [_made(binder, group, ask, index, x, cells) for index, x in found.cells.items()]
+    except SpecError as error:
+        names = ", ".join(g.label for g in grouped(group.names)[:3])
+        there = ", ".join(shown(p.text) for p in rule.targets[:3])
+        raise rule.refused(error.id, f"{names} → {there}: {error}", *group.names) from error
+    return Bound(made, found.equal, ask.added)
+
+
+def ask_of(binder: Binder, group: Group, rank: int) -> Ask:
+    """What a rule with a bar in its layout asks for, in tensors of this rank."""
+    rule = group.rule
+    if rule.layout is None:
+        raise SpecError("many tensors need a layout", "layout")
+    have, want = rule.layout
+    axes = expand_spatial(have.axes, rank)
+    count = len(axes) - len(have.axes) + 1
+    have, want = Side(have.over, axes), Side(want.over, expand_spatial(want.axes, count=count))
+    sizes = _sizes(binder, rule, {a.name for s in (have, want) for a in (*s.over, *atoms(s.axes))})
+
+    def name(index: Index) -> str:
+        at = dict(zip(rule.over[1], index, strict=True))
+        values = {n: value_at(rule, n, i) for n, i in at.items() if n != LIST}
+        return binder.written(rule.targets[at.get(LIST, 0)], {**group.captures, **values})
+
+    return Ask(have, want, sizes, tuple(rule.repeat), rule.sums, name)
+
+
+def _sizes(binder: Binder, rule: Move, names: set[str]) -> Sizes:
+    """Sizes as the file, the rule, its lists, words and ranges tell them."""
+    from .tokens import captures_of
+
+    given = {**binder.sizes, **rule.sizes}
+    sizes: dict[str, int | tuple[int | None, ...]] = {n: v for n, v in given.items() if n in names}
+    for name, parts in rule.parts.items():
+        sizes[name] = tuple(_part(name, n, given) for n in parts)
+    sizes |= rule.repeat
+    if rule.layout is not None and (axis := list_axis(rule.over[1], rule.layout.want)):
+        sizes[axis] = len(rule.targets)
+    captures = captures_of(*rule.targets)
+    for name in rule.over[1]:
+        if name != LIST and captures[name].words:
+            sizes[name] = len(captures[name].words)
+        elif (span := rule.ranges.get(name)) is not None:
+            sizes[name] = span[1] - span[0]
+    return sizes
+
+
+def _part(name: str, part: int | str | None, given: Mapping[str, int]) -> int | None:
+    if isinstance(part, str) and part not in given:
+        text = f"a part of {name} is as long as {part}; give sizes: {{{part}: …}}"
+        raise SpecError(f"{text} or --set {part}=…", "size")
+    return given[part] if isinstance(part, str) else part
+
+
+def _arranged(binder: Binder, ask: Ask, cells: Mapping[Index, Expr]) -> Arranged:
+    """The target's tensors; where sizes stay unknown, the base's shape may tell them."""
+    ways = (ask.have, ask.want, ask.sizes, ask.repeat, ask.sums)
+    try:
+        return rearrange(cells, *ways)
+    except SpecError as error:
+        wanted = binder.wanted(ask.name((0,) * len(ask.want.over)))
+        if error.id != "size" or wanted is None or len(wanted.shape) != len(ask.want.axes):
+            raise
+        return rearrange(cells, *ways, wanted.shape)
+
+
+def _made(
+    binder: Binder, group: Group, ask: Ask, index: Index, x: Expr, cells: Mapping[Index, Expr]
+) -> Made:
+    """One output: checked against what both files know, in the dtype that is wanted."""
+    rule, name = group.rule, ask.name(index)
+    used = set(_used(x, {id(cell): i for i, cell in cells.items()})) or set(cells)
+    claims = [group.cells[i] for i in sorted(used)]
+    wanted, specs = binder.wanted(name), [binder.source[c.name].spec for c in claims]
+    there = meet(ask.want.axes, wanted) if wanted is not None else {}
+    here = _met(ask, specs, there)
+    moved = x.named(renamed(ask.want.axes, {**there, **here}))
+    moved = rule.values.computed(moved, {}, binder.demands.overflow)
+    binder.demands.check(claims[0].name, moved, wanted)
+    moved = binder.demands.in_dtype(moved, wanted, rule.cast, specs[0].dtype)
+    class_ = "function" if ask.added else rule.values.class_
+    class_ = "lossy" if loses(specs[0].dtype, moved.spec.dtype) else class_
+    meaning = binder.source.meaning(claims[0].name)
+    meaning = replace(
+        meaning, axes=moved.spec.axes, layer=split(name)[0], ground=meaning.ground or "mapping"
+    )
+    return Made(name, moved, meaning, Origin(rule.place, tuple(c.name for c in claims), class_))
+
+
+def _met(ask: Ask, specs: Iterable[TensorSpec], there: Meeting) -> Meeting:
+    """What the axes are in the sources, none of them the opposite of what it is in the target."""
+    met = dict[str, tuple[Axis, ...]]()
+    for spec in specs:
+        here = meet(ask.have.axes, spec)
+        check_words(ask.have.axes, spec)
+        check_axes(here, there)
+        met |= here
+    return met
+
+
+def _used(x: Expr, cells: Mapping[int, Index]) -> Iterator[Index]:
+    """The cells that an output is made from."""
+    if id(x) in cells:
+        yield cells[id(x)]
+        return
+    for part in x.inputs:
+        yield from _used(part, cells)
