@@ -116,6 +116,18 @@ def test_a_dense_behind_a_flatten_knows_its_map() -> None:
     assert flat(config) == ([4, 5, 7], "")
 
 
+@pytest.mark.parametrize("norm", ["GroupNormalization", "Normalization"])
+def test_a_norm_keeps_a_map_and_what_was_flattened(norm: str) -> None:
+    config = sequential(CONV, layer(norm), FLATTEN, DENSE, size=[4, 5, 3])
+    assert flat(config) == ([4, 5, 7], "")
+    assert flat(sequential(CONV, FLATTEN, layer(norm), DENSE, size=[4, 5, 3])) == ([4, 5, 7], "")
+
+
+def test_an_attention_behind_a_flatten_leaves_doubt() -> None:
+    config = sequential(CONV, FLATTEN, layer("Attention"), DENSE, size=[4, 5, 3])
+    assert flat(config) == (None, "a Attention stands between it and the Flatten")
+
+
 @pytest.mark.parametrize(
     ("between", "shape"),
     [

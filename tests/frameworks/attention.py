@@ -41,4 +41,40 @@ SCALED: Table = {
         scale=(n.into,),
     ),
 }  # fmt: skip
-ATTENTION: Table = {**SCALED}
+
+
+def linears(shared: int) -> Any:
+    """Heads that torch's module cannot hold: a Linear a projection; keys for several queries."""
+
+    def build(n: Sizes, k: Any, t: Any) -> Case:
+        heads, dim = 2 * shared, 3
+
+        class Attention(t.Module):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                self.query = t.Linear(n.into, heads * dim)
+                self.key, self.value = (t.Linear(n.into, 2 * dim) for _ in range(2))
+                self.attention_output = t.Linear(heads * dim, n.into)
+
+            def forward(self, x: Any) -> Any:
+                query, key, value = (
+                    f(x).unflatten(-1, (-1, dim)).transpose(1, 2)
+                    for f in (self.query, self.key, self.value)
+                )
+                key, value = (y.repeat_interleave(shared, 1) for y in (key, value))
+                weights = (query @ key.transpose(2, 3) / dim**0.5).softmax(-1)
+                return self.attention_output((weights @ value).transpose(1, 2).flatten(2))
+
+        layer = k.MultiHeadAttention(2, dim, name="x")
+        if shared > 1:
+            layer = k.GroupQueryAttention(dim, heads, 2, name="x")
+        return Case((3, n.into), [lambda x: layer(x, x)], {"x": Attention()})
+
+    return build
+
+
+ATTENTION: Table = {
+    **SCALED,
+    "mha_linears": linears(1),
+    "gqa_linears": linears(2),
+}

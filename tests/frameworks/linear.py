@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from frameworks.cases import Case, Sizes, Table
+from frameworks.normalization import buffers, within
 
 
 def heads(equation: str, bias: str | None) -> Any:
@@ -120,6 +121,7 @@ def flat(n: Sizes, k: Any, t: Any, rank: int, *between: str) -> Case:
         "layernorm": (k.LayerNormalization, lambda: t.LayerNorm(size, eps=1e-3)),
         "rmsnorm": (k.RMSNormalization, lambda: t.RMSNorm(size, eps=1e-6)),
         "prelu": (k.PReLU, lambda: t.PReLU(size)),
+        "normalization": (k.Normalization, lambda: buffers(t, size)),
     }
     conv = k.Conv1D if rank == 1 else k.Conv2D if rank == 2 else k.Conv3D
     convolution = t.Conv1d if rank == 1 else t.Conv2d if rank == 2 else t.Conv3d
@@ -152,6 +154,7 @@ FLATTENED: Table = {
     "flatten_2d_layernorm": lambda n, k, t: flat(n, k, t, 2, "layernorm"),
     "flatten_2d_rmsnorm": lambda n, k, t: flat(n, k, t, 2, "rmsnorm"),
     "flatten_2d_prelu": lambda n, k, t: flat(n, k, t, 2, "prelu"),
+    "flatten_2d_normalization": lambda n, k, t: flat(n, k, t, 2, "normalization"),
     "flatten_2d_batchnorm_prelu": lambda n, k, t: flat(n, k, t, 2, "batchnorm", "prelu"),
     "flatten_an_input": lambda n, k, t: Case(
         (*n.kernel[:2], n.into),
@@ -174,6 +177,15 @@ FLATTENED: Table = {
             "dropout": t.Dropout(0.5),
             "flatten": t.Flatten(),
             "fc": t.Linear(2 * 3 * n.out, n.out),
+        },
+        first=True,
+    ),
+    "flatten_spectral": lambda n, k, t: Case(  # a wrapper hides no layer from the map
+        (*n.kernel[:2], n.into),
+        [k.Flatten(), k.SpectralNormalization(k.Dense(n.out, name="c"), name="fc")],
+        {
+            "flatten": t.Flatten(),
+            "fc": within(t, c=t.Linear(n.kernel[0] * n.kernel[1] * n.into, n.out)),
         },
         first=True,
     ),

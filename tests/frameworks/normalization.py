@@ -82,27 +82,40 @@ NORMALIZATION: Table = {
 }
 
 
-def constants(n: Sizes, k: Any, t: Any) -> Case:
-    """A normalisation by constants: in torch, two buffers."""
+def within(t: Any, **modules: Any) -> Any:
+    """A module that holds these, by name."""
+    outer = t.Sequential()
+    for name, module in modules.items():
+        outer.add_module(name, module)
+    return outer
+
+
+def buffers(t: Any, size: int) -> Any:
+    """A module that normalises by two buffers."""
 
     class Normalize(t.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            zeros = t.Linear(1, 1).weight.detach().new_zeros(n.into)
+            zeros = t.Linear(1, 1).weight.detach().new_zeros(size)
             self.register_buffer("mean", zeros)
             self.register_buffer("variance", zeros + 1)
 
         def forward(self, x: Any) -> Any:
             return (x - self.mean) / self.variance.sqrt().clamp(min=1e-7)
 
-    return Case((3, n.into), [k.Normalization(name="x")], {"x": Normalize()})
+    return Normalize()
+
+
+def constants(n: Sizes, k: Any, t: Any) -> Case:
+    """A normalisation by constants: in torch, two buffers."""
+
+    return Case((3, n.into), [k.Normalization(name="x")], {"x": buffers(t, n.into)})
 
 
 def spectral(n: Sizes, k: Any, t: Any) -> Case:
     """A layer whose kernel is kept at a spectral norm of one: plain in torch."""
     inner = k.Conv2D(n.out, n.kernel[:2], name="c")
-    module = t.Sequential()
-    module.add_module("c", t.Conv2d(n.into, n.out, n.kernel[:2]))
+    module = within(t, c=t.Conv2d(n.into, n.out, n.kernel[:2]))
     shape = (*n.extent[:2], n.into)
     return Case(shape, [k.SpectralNormalization(inner, name="x")], {"x": module}, first=True)
 

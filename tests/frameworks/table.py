@@ -7,6 +7,7 @@ from frameworks.cases import Table
 from frameworks.convolution import CONVOLUTION
 from frameworks.linear import FLATTENED, LINEAR
 from frameworks.normalization import CONSTANTS, NORMALIZATION, PRELU
+from frameworks.recurrent import RECURRENT
 
 CASES: Table = {
     **LINEAR,
@@ -15,6 +16,7 @@ CASES: Table = {
     **NORMALIZATION,
     **CONSTANTS,
     **PRELU,
+    **RECURRENT,
     **ATTENTION,
 }
 NETWORKS = ("pnet", "rnet", "onet")

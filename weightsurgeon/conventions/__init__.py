@@ -19,6 +19,7 @@ from ..spec import Axes, TensorSpec
 from . import attention, convolution, linear, normalization, recurrent
 from .leaves import LEAVES, Leaf, family, leaves, parts, variants
 from .refusals import UNHELD, refusal, unheld
+from .siblings import told_by_siblings
 
 _TABLES = (linear, convolution, normalization, recurrent, attention)
 
@@ -157,10 +158,10 @@ def describe(
     """
     if dialect is None:
         return {}
-    told = _kinds_told_by_siblings(dialect, slots)
+    told = told_by_siblings(dialect, slots, specs)
     meanings = {}
-    for name, slot in slots.items():
-        kind = WORDS.get(slot.kind) if slot.kind else told.get(slot.layer)
+    for name, given in slots.items():
+        kind, slot = told[name] if name in told else (WORDS.get(given.kind), given)
         if slot.kind == OPTIMIZER:
             meanings[name] = Meaning("optimizer", layer=slot.layer, ground="file")
         elif kind is not None:
@@ -179,14 +180,6 @@ def _meaning(dialect: str, slot: Slot, kind: str, spec: TensorSpec, ground: str)
     with suppress(SpecError):  # a rank that no layer of this kind has: no axes are known
         axes = axes_of(kind, role, dialect, len(spec.shape), slot.options)
     return Meaning(role, kind, axes, slot.layer, slot.options, ground)
-
-
-def _kinds_told_by_siblings(dialect: str, slots: Mapping[str, Slot]) -> dict[str, str]:
-    """Kinds that the leaves of a layer tell beyond doubt, where its file names no kind."""
-    if dialect != "torch":
-        return {}
-    telling = {"running_mean": "batchnorm"}
-    return {s.layer: telling[s.leaf] for s in slots.values() if s.leaf in telling}
 
 
 __all__ = [

@@ -1,7 +1,8 @@
 """Convolutions of one, two and three dimensions: K is the spatial axes.
 
 Judged with Keras 3.15 and PyTorch 2.13 by equal outputs. Between Keras and torch no kernel is
-flipped, not even of a transposed convolution.
+flipped, not even of a transposed convolution; Flax flips that one unless `transpose_kernel` is
+set.
 """
 
 from __future__ import annotations
@@ -13,8 +14,24 @@ AXES = {
         "onnx": "out in K",
         "flax": "K in out",
     },
-    "conv_transpose.kernel": {"keras": "K out in", "torch": "in out K", "onnx": "in out K"},
-    "depthwise.kernel": {"keras": "K in mult", "torch": "(in mult) 1 K", "onnx": "(in mult) 1 K"},
+    "conv_transpose.kernel": {
+        "keras": "K out in",
+        "torch": "in out K",
+        "onnx": "in out K",
+        "flax": "-K in out",
+    },
+    "conv_transpose.kernel@transpose_kernel": {
+        "keras": "K out in",
+        "torch": "in out K",
+        "onnx": "in out K",
+        "flax": "K out in",
+    },
+    "depthwise.kernel": {
+        "keras": "K in mult",
+        "torch": "(in mult) 1 K",
+        "onnx": "(in mult) 1 K",
+        "flax": "K 1 (in mult)",
+    },
     "depthwise.bias": {"all": "(in mult)"},
     "separable.depthwise_kernel": {"keras": "K in mult", "torch": "(in mult) 1 K"},
     "separable.pointwise_kernel": {"keras": "K in out", "torch": "out in K"},

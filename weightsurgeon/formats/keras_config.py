@@ -14,7 +14,8 @@ from typing import Any
 from ..errors import BrokenFile, LimitExceeded
 from .base import Limits
 from .json_data import loads
-from .keras_graph import Flat, flattened
+from .keras_flat import Flat
+from .keras_graph import flattened
 from .keras_names import ATTENTION, CELL_KINDS, CELLS, EQUATIONS, module_of, snake
 
 Json = Mapping[str, Any]

@@ -16,68 +16,33 @@ from typing import Any, NamedTuple
 from ..errors import LimitExceeded
 from .base import Limits
 from .keras_calls import Key, Size, calls_of, references, size_of
+from .keras_flat import NOTHING, PLAIN, Flat, Origin, Value
 from .keras_names import CELLS, VARIABLES
 from .keras_shapes import KEEPS, size_after
 
 Json = Mapping[str, Any]
 
 
-class Flat(NamedTuple):
-    """What is known of a value's last axis.
-
-    shape  of the map that was flattened into it, without batch, channels last; () if none was
-    map    a convolution made it, so that a rank-2 map has channels (a sequence has none)
-    doubt  why the shape cannot be told, "" where it can
-    first  the map's channels are its first axis: a channels_first convolution or a Permute did it
-    """
-
-    shape: Size = ()
-    map: bool = False
-    doubt: str = ""
-    first: bool = False
-
-
-class Origin(NamedTuple):
-    """Which layers made the entries of a value's last axis, and what a Reshape made of that axis.
-
-    makers  `id` of the Dense, and of the layers behind it that have a value for each entry
-    units   how many entries the Dense makes
-    map     the shape that a Reshape gave them, () as long as they are a vector
-    """
-
-    makers: frozenset[int] = frozenset()
-    units: int = 0
-    map: Size = ()
-
-
-class Value(NamedTuple):
-    """What a layer takes and makes; `size` is the shape without batch, where it is known."""
-
-    flat: Flat
-    size: Size | None = None
-    origin: Origin = Origin()
-
-
-PLAIN = Flat()
-_NOTHING = Value(PLAIN)
 _UNFOLDED = (
     "a Reshape makes a map {} of what it makes, for a {}, which may want its entries in another "
     "order (a from/to rule with a layout such as `in (h w c) -> (c h w) in` says which)"
 )
 _Found = dict[int, tuple[str, Flat]]  # `id` of a layer → its class and what it sees
 
-_AWARE = {"Dense", "BatchNormalization", "LayerNormalization", "RMSNormalization", "PReLU"}
+_NORMS = ("BatchNormalization", "LayerNormalization", "RMSNormalization", "Normalization")
+_AWARE = {"Dense", "PReLU", *_NORMS}
 _MERGE = {"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"}
 _CONV = re.compile(r"(Separable|Depthwise)?Conv[123]D(Transpose)?")
 _MAPS = re.compile(r"((Max|Average)Pooling|UpSampling|ZeroPadding|Cropping)[123]D|Permute")
 _END = {*VARIABLES, *CELLS, "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Reshape"}
+_END -= {"Attention", "AdditiveAttention"}  # whose output has the entries of its values
 
 
 def flattened(config: Json, path: str, limits: Limits) -> dict[int, Flat]:
     """`id` of each serialised layer → what it sees on its last axis."""
     found: _Found = {}
     doubts: dict[int, str] = {}
-    _Walk(found, doubts, path, limits).model(config, [_NOTHING])
+    _Walk(found, doubts, path, limits).model(config, [NOTHING])
     usable = {key: _usable(kind, flat) for key, (kind, flat) in found.items()}
     return usable | {key: usable[key]._replace(doubt=why) for key, why in doubts.items()}
 
@@ -115,10 +80,10 @@ class _Walk(NamedTuple):
             zip(entries, inputs if len(entries) == len(inputs) else repeat(one), strict=False)
         )
         for call in calls_of(layers):
-            values = [made.get(key, _NOTHING) for key in call.sources or [call.key]]
+            values = [made.get(key, NOTHING) for key in call.sources or [call.key]]
             first = values[0]._replace(size=call.size or values[0].size)
             made[call.key] = self.layer(call.layer, [first, *values[1:]])
-        outputs = [made.get(key, _NOTHING) for key, _ in references(config.get("output_layers"))]
+        outputs = [made.get(key, NOTHING) for key, _ in references(config.get("output_layers"))]
         if len(outputs) == 1:
             return outputs[0]
         return Value(_joined("model", [v.flat for v in outputs] or [PLAIN]))
@@ -131,6 +96,8 @@ class _Walk(NamedTuple):
         seen = _joined(kind, [v.flat for v in values])
         if kind == "TimeDistributed" and _sound(config.get("layer")):
             return self.deeper().layer(config["layer"], [Value(seen)])._replace(size=None)
+        if kind == "SpectralNormalization" and _sound(config.get("layer")):
+            return self.deeper().layer(config["layer"], values)
         if self.found.setdefault(id(item), (kind, seen))[1] != seen:
             seen = Flat(doubt="it is shared by inputs that are flattened differently")
             self.found[id(item)] = kind, seen

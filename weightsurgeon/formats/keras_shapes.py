@@ -21,7 +21,7 @@ KEEPS = frozenset(
         *("GaussianDropout", "AlphaDropout", "Activation", "ActivityRegularization", "Identity"),
         *("ReLU", "LeakyReLU", "ELU", "Softmax", "PReLU", "ThresholdedReLU", "Rescaling"),
         *("BatchNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization"),
-        *("Masking", "InputLayer"),
+        *("GroupNormalization", "Normalization", "Masking", "InputLayer"),
     )
 )
 
