@@ -19,7 +19,9 @@ from ..errors import Interrupted, SurgeryError, shown
 
 COMMANDS = {
     "diff": "what a checkpoint is of another: identical, transposed, rounded, scaled, changed",
+    "connections": "the strongest inputs of a unit, or where it goes, and the tail",
     "inspect": "what a checkpoint holds: names, shapes, dtypes, axes, roles, ties",
+    "plot": "draw kernels, factors, maps, bands, histograms, norms as PNG or SVG",
     "port": "bring a checkpoint to another naming, layout and container",
     "invert": "write the way back of a mapping, as a mapping",
     "run": "run a plan: sources, steps, output, from a YAML file",
@@ -33,7 +35,8 @@ MOST = 50  # problems that are shown unless all are asked for
 
 def usage() -> str:
     """The help of the whole tool, without importing anything."""
-    rows = [f"  {name:<9} {line}" for name, line in COMMANDS.items()]
+    wide = max(map(len, COMMANDS))
+    rows = [f"  {name:<{wide}} {line}" for name, line in COMMANDS.items()]
     return "\n".join(
         [
             "weightsurgeon: operates on weights of neural networks, whatever framework wrote them",
