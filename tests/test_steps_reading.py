@@ -58,7 +58,7 @@ def refused(folder: Path, text: str) -> list[str]:
             "{path: a.safetensors, dialect: tf2}",
             ["p.yaml:3: schema: dialect wants keras"],
         ),
-        ("transfer: {", "assemble: {", ["p.yaml:5: schema: the key 'assemble' is not built yet"]),
+        ("transfer: {", "cast: {", ["p.yaml:5: schema: the key 'cast' is not built yet"]),
         ("transfer: {", "prune: {", ["the key 'prune' is not built yet"]),
         ("transfer: {", "merge: {", ["the key 'merge' is not built yet"]),
         ("transfer: {", "soft_update: {", ["the key 'soft_update' is not built yet"]),
@@ -98,7 +98,7 @@ def refused(folder: Path, text: str) -> list[str]:
         (
             "- transfer",
             "- 5\n- transfer",
-            ["p.yaml:5: schema: a step is a map of one verb: transfer"],
+            ["p.yaml:5: schema: a step is a map of one verb: transfer, assemble"],
         ),
     ],
 )

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import open, port, run, verify
+    from .api import assemble, open, port, run, verify
     from .errors import MappingError, SurgeryError
     from .formats.base import Checkpoint
     from .inspection.diff import diff
@@ -30,6 +30,7 @@ _HOMES = {
     "Plan": "plan",
     "Report": "outcome",
     "SurgeryError": "errors",
+    "assemble": "api",
     "diff": "inspection.diff",
     "open": "api",
     "port": "api",
@@ -44,6 +45,7 @@ __all__ = [
     "Plan",
     "Report",
     "SurgeryError",
+    "assemble",
     "diff",
     "open",
     "port",

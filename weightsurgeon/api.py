@@ -11,13 +11,13 @@ from .mapping.rules import Mapping as Rules
 from .opening import open_checkpoint
 from .outcome import Report, report
 from .plan import Plan
-from .planning import plan_port, plan_run
+from .planning import plan_assemble, plan_port, plan_run
 from .reducing import Progress
 from .steps.reading import PlanLike
 from .steps.sides import PathLike, Policy, opened, rules_of, stated
 from .writing import write
 
-__all__ = ["open", "port", "run", "verify"]
+__all__ = ["assemble", "open", "port", "run", "verify"]
 
 
 def open(  # the verb of the library; the builtin is not used here
@@ -76,6 +76,28 @@ def run(
     Errors: PlanError with every problem of the plan and of what it names.
     """
     return _carried_out(plan_run(plan, step, settings, aliases), "run", dry_run, progress, durable)
+
+
+def assemble(
+    parts: Mapping[str, PathLike | Checkpoint],
+    ties: Mapping[str, str] | None = None,
+    out: PathLike = "",
+    to: str | None = None,
+    conflicts: str = "error",
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    durable: bool = True,
+) -> Report:
+    """One checkpoint from several: each part under its prefix (`{"vision.": a, "text.": b}`).
+
+    `ties` are further names of what the parts hold; `to` is the dialect that all parts are brought
+    to; `conflicts` says which part wins a name of two: `first`, `last`, else none and it is
+    refused. A plan (`run`) can choose, rename, join, stack and cut as well.
+
+    Errors: PlanError with every reason, before a byte is read or written; OutputError.
+    """
+    plan = plan_assemble(parts, out, ties, to, conflicts)
+    return _carried_out(plan, "assemble", dry_run, progress, durable)
 
 
 def _carried_out(

@@ -148,3 +148,22 @@ def _alike_first(plan: Plan) -> list[Source]:
     """The sources, those that hold most of the plan's names first: their structure is its own."""
     names = plan.outputs.keys() | plan.ties.keys()
     return sorted(plan.sources.values(), key=lambda s: -len(names & s.specs.keys()))
+
+
+def plan_assemble(
+    parts: Mapping[str, PathLike | Checkpoint],
+    out: PathLike,
+    ties: Mapping[str, str] | None = None,
+    to: str | None = None,
+    conflicts: str = "error",
+) -> Plan:
+    """The plan of an assembly of whole checkpoints, each under its prefix."""
+    files = {f"part{i}": part for i, part in enumerate(parts.values())}
+    entries: list[dict[str, str]] = [
+        {"from": alias, **({"prefix": prefix} if prefix else {})}
+        for alias, prefix in zip(files, parts, strict=True)
+    ]
+    step = {"parts": entries, "ties": ties or {}, "conflicts": conflicts, "as": "assembled"}
+    steps = [{"assemble": step | ({"to": to} if to is not None else {})}]
+    output = {"from": "assembled", "path": os.fspath(out)}
+    return plan_run({"weightsurgeon": 1, "steps": steps, "output": output}, aliases=files)

@@ -18,6 +18,7 @@ from .. import __version__
 from ..errors import Interrupted, SurgeryError, shown
 
 COMMANDS = {
+    "assemble": "make one checkpoint of several, each under its prefix",
     "diff": "what a checkpoint is of another: identical, transposed, rounded, scaled, changed",
     "connections": "the strongest inputs of a unit, or where it goes, and the tail",
     "inspect": "what a checkpoint holds: names, shapes, dtypes, axes, roles, ties",

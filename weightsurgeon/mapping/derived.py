@@ -21,6 +21,7 @@ class Derived(Checkpoint):
         source = Source(
             "a step", "", specs=specs, ties=dict(plan.ties), metadata=dict(plan.metadata)
         )
+        self.origins = plan.origins
         super().__init__(source, plan.meanings, plan.target.dialect, "plan")
 
     def __getitem__(self, name: str) -> Expr:
@@ -41,6 +42,26 @@ def as_it_is(state: Checkpoint, sources: Mapping[str, Source]) -> Plan:
         origins={name: Origin("", (name,)) for name in stored},
         metadata=dict(state.source.metadata),
         mappings=tuple(mappings_of(state.source)),
+    )
+
+
+def only(state: Checkpoint, names: Iterable[str]) -> Derived:
+    """Some tensors of a state, as a checkpoint; a tie holds as far as its names are among them."""
+    kept = dict.fromkeys(names)
+    stored, ties = dict[str, str](), dict[str, str]()
+    for name in kept:
+        first = stored.setdefault(state.ties.get(name, name), name)
+        if first != name:
+            ties[name] = first
+    plan = as_it_is(state, {})
+    return Derived(
+        replace(
+            plan,
+            outputs={name: state[name] for name in kept if name not in ties},
+            ties=ties,
+            meanings={name: state.meaning(name) for name in kept},
+            origins={},
+        )
     )
 
 

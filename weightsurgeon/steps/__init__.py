@@ -11,8 +11,9 @@ from typing import Any
 
 STEPS: dict[str, str] = {
     "transfer": ".transfer",
+    "assemble": ".assemble",
 }
-LATER = ("assemble", "soft_update", "prune", "merge", "cast", "verify")  # those not in STEPS
+LATER = ("soft_update", "prune", "merge", "cast", "verify")  # those not in STEPS
 
 
 def module_of(verb: str) -> Any:

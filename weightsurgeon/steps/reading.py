@@ -69,6 +69,11 @@ class Reading:
         self.keys, self._reader, self._at = keys, reader, at
         self.reads: list[str] = []
 
+    @property
+    def problems(self) -> int:
+        """How many problems the plan has so far."""
+        return len(self._reader.problems)
+
     def state(self, *at: str | int, name: Any = None) -> None:
         """A state that the step reads: the value of a key of the step, or `name` that stands
         somewhere under its keys."""
