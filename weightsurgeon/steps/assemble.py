@@ -12,7 +12,8 @@ from ..mapping.checks import anything, list_of, map_of, one_of, text
 from ..mapping.schema import DIALECT, Key, Table
 from ..neutral import mappings_of
 from ..ops.reduction import DIFFER, Difference
-from ..plan import Check, Plan, Target, reduction
+from ..pending import reduction
+from ..plan import Check, Plan, Target
 from ..simplify import simplify
 from . import joining, parts
 from .expectations import Expected, fulfilled, read_expected
