@@ -36,7 +36,7 @@ ROOMS = {
     "simplify": "simplify",
     "layout": "layout arrange",
     "formats.base": "formats.base formats.files formats.commit formats.file_sink formats.archive"
-    " formats.archive_layout formats.inflate formats.json_data",
+    " formats.archive_layout formats.inflate formats.json_data formats.graph",
     "formats": "formats",
     "conventions": "conventions neutral",
     "opening": "opening",

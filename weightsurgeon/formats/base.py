@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from ..errors import MissingTensor, shown
 from ..expr import Block, Expr, leaf
 from ..spec import Axes, TensorSpec
+from .graph import Graph
 
 if TYPE_CHECKING:
     from ..expr import Array
@@ -99,6 +100,10 @@ class Source:
 
     def extent(self, name: str) -> Extent | None:
         """Where the tensor's bytes lie, if they are exactly the dense little-endian tensor."""
+        return None
+
+    def graph(self) -> Graph | None:
+        """Which layer takes what another makes, where the file tells it."""
         return None
 
     def check_unchanged(self) -> None:

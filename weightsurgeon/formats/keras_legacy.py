@@ -44,11 +44,12 @@ def open(file: File, limits: Limits) -> Source:
     """Read the tree and the attributes that order it."""
     tree = Hdf5(Window(file.fd, 0, file.size), file.path, limits)
     layers: dict[str, Layer] = {}
-    config = tree.attribute("", "model_config")
-    if isinstance(config, str):
-        data = parse(config.encode(), file.path, "model_config", limits)
-        layers = layers_of(data, file.path, limits)
+    text, config = tree.attribute("", "model_config"), None
+    if isinstance(text, str):
+        config = parse(text.encode(), file.path, "model_config", limits)
+        layers = layers_of(config, file.path, limits)
     source = KerasSource("keras-h5", file, tree, layers)
+    source.config = config
     source.fill(_entries(source))
     source.read_note(limits)
     return source

@@ -15,6 +15,7 @@ from ..expr import Block
 from ..spec import TensorSpec
 from .base import Extent, Limits, Slot, Source
 from .files import File, read_block
+from .graph import Graph
 from .hdf5 import Hdf5, Window
 from .json_data import loads
 from .keras_config import Layer
@@ -49,11 +50,13 @@ class KerasSource(Source):
     paths   name → path of the dataset in the HDF5 file
     copies  path → path of the variable that is stored there a second time
     layers  path of a layer in a weights file → what the config says; empty without a config
+    config  the config as it stands, None without one
     """
 
     def __init__(self, container: str, file: File, tree: Hdf5, layers: Mapping[str, Layer]) -> None:
         super().__init__(file.path, container, "keras")
         self.file, self.tree, self.layers = file, tree, layers
+        self.config: Mapping[str, Any] | None = None
         self.paths: dict[str, str] = {}
         self.copies: dict[str, str] = {}
         self.remarks += tree.remarks
@@ -94,6 +97,14 @@ class KerasSource(Source):
                 raise BrokenFile(self.path, NOTE, f"is {note.spec}, not bytes of text")
             out = self._read(NOTE, whole(note.spec), fresh(note.spec, whole(note.spec)))
             self.metadata = strings(out.tobytes(), self.path, NOTE, limits)
+
+    def graph(self) -> Graph | None:
+        """The calls of its layers, where the file has a config."""
+        if self.config is None:
+            return None
+        from .keras_nodes import nodes_of
+
+        return nodes_of(self.config, self.path, Limits())
 
     # -- values ------------------------------------------------------------------------------
 

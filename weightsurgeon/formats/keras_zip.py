@@ -58,7 +58,7 @@ def open(file: File, limits: Limits) -> Source:
     tree = Hdf5(window, file.path, limits)
     config = parse(archive.read(CONFIG), file.path, CONFIG, limits)
     source = KerasArchive("keras", file, tree, layers_of(config, file.path, limits))
-    source.archive = archive
+    source.archive, source.config = archive, config
     source.fill(entries(source))
     if NOTE in archive.members:
         source.metadata = strings(archive.read(NOTE), file.path, NOTE, limits)

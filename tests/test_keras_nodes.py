@@ -1,0 +1,97 @@
+"""The graph of a Keras file: order of inputs, shared layers, nested models, both config dialects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import weightsurgeon as ws
+from weightsurgeon.errors import LimitExceeded
+from weightsurgeon.formats.base import Limits
+from weightsurgeon.formats.keras_nodes import nodes_of
+
+
+def tensor(layer: str, call: int = 0, shape: Any = (None, 4)) -> dict[str, Any]:
+    """A call's argument as Keras 3 writes it."""
+    config = {"shape": list(shape), "dtype": "float32", "keras_history": [layer, call, 0]}
+    return {"class_name": "__keras_tensor__", "config": config}
+
+
+def layer(kind: str, name: str, *calls: list[Any], **config: Any) -> dict[str, Any]:
+    """A layer and its calls."""
+    nodes = [{"args": [x if len(x) > 1 else x[0]], "kwargs": {}} for x in calls]
+    return {
+        "class_name": kind,
+        "name": name,
+        "config": {"name": name, **config},
+        "inbound_nodes": nodes,
+    }
+
+
+def model(layers: list[Any], inputs: list[Any], outputs: list[Any], name: str = "m") -> Any:
+    """A functional model."""
+    config = {"name": name, "layers": layers, "input_layers": inputs, "output_layers": outputs}
+    return {"class_name": "Functional", "config": config}
+
+
+SHARED = model(
+    [
+        layer("InputLayer", "a", batch_shape=[None, 4]),
+        layer("InputLayer", "b", batch_shape=[None, 4]),
+        layer("Dense", "sh", [tensor("a")], [tensor("b")], units=4),
+        layer("Concatenate", "cc", [tensor("sh", 1), tensor("sh", 0)], axis=-1),
+        layer("Dense", "out", [tensor("cc", 0, (None, 8))], units=1),
+    ],
+    [["a", 0, 0], ["b", 0, 0]],
+    ["out", 0, 0],
+)
+
+
+def test_the_order_of_inputs_is_that_of_the_call() -> None:
+    graph = nodes_of(SHARED, "m", Limits())
+    nodes = {n.name: n for n in graph.nodes}
+    assert nodes["cc"].inputs == ("sh#1", "sh#0")
+    assert nodes["sh#1"].layer == "sh"
+    assert nodes["cc"].shape == (8,)
+    assert graph.outputs == ("out",)
+
+
+def test_a_nested_model_is_opened_and_each_use_is_its_own() -> None:
+    inner = model(
+        [layer("InputLayer", "x", batch_shape=[None, 4]), layer("Dense", "d", [tensor("x")])],
+        [["x", 0, 0]],
+        [["d", 0, 0]],
+        "inner",
+    )
+    inner["name"] = "inner"
+    inner["inbound_nodes"] = [{"args": [tensor("a")]}, {"args": [tensor("b")]}]
+    outer = model(
+        [*SHARED["config"]["layers"][:2], inner, layer("Add", "s", [tensor("inner"), tensor("inner", 1)])],
+        [["a", 0, 0], ["b", 0, 0]],
+        [["s", 0, 0], ["a", 0, 0]],
+    )  # fmt: skip
+    graph = nodes_of(outer, "m", Limits())
+    nodes = {n.name: n for n in graph.nodes}
+    assert nodes["s"].inputs == ("inner/d#0", "inner/d#1")
+    assert nodes["inner/d#1"].inputs == ("b",)
+    assert graph.outputs == ("s", "a")
+
+
+def test_too_many_calls_are_refused() -> None:
+    with pytest.raises(LimitExceeded, match="more calls than --limit tensors"):
+        nodes_of(SHARED, "m", Limits().with_("tensors", 2))
+
+
+def test_a_sequential_model_is_a_chain() -> None:
+    graph = ws.open("examples/small.keras").source.graph()
+    assert graph is not None
+    for before, after in zip(graph.nodes, graph.nodes[1:], strict=False):
+        assert after.inputs == (before.name,)
+    shapes = {n.name: n.shape for n in graph.nodes}
+    assert shapes["flatten"] == (64,)
+    assert shapes["fc2"] == (2,)
+
+
+def test_a_file_without_a_config_has_no_graph(tiny: Any) -> None:
+    assert ws.open(tiny).source.graph() is None
