@@ -1,4 +1,4 @@
-"""The graph of a Keras file: order of inputs, shared layers, nested models, both config dialects."""
+"""The graph of a Keras file: the order of inputs, shared layers, nested models."""
 
 from __future__ import annotations
 
@@ -66,8 +66,9 @@ def test_a_nested_model_is_opened_and_each_use_is_its_own() -> None:
     )
     inner["name"] = "inner"
     inner["inbound_nodes"] = [{"args": [tensor("a")]}, {"args": [tensor("b")]}]
+    both = layer("Add", "s", [tensor("inner"), tensor("inner", 1)])
     outer = model(
-        [*SHARED["config"]["layers"][:2], inner, layer("Add", "s", [tensor("inner"), tensor("inner", 1)])],
+        [*SHARED["config"]["layers"][:2], inner, both],
         [["a", 0, 0], ["b", 0, 0]],
         [["s", 0, 0], ["a", 0, 0]],
     )  # fmt: skip

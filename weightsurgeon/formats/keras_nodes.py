@@ -18,6 +18,8 @@ from .keras_shapes import size_after
 
 Json = Mapping[str, Any]
 Shape = tuple[int | None, ...]
+Path = tuple[int, ...]  # the numbers of the calls of the models around it, and its own
+Call = tuple[str, Path]
 
 
 def nodes_of(config: Json, path: str, limits: Limits) -> Graph:
@@ -26,48 +28,52 @@ def nodes_of(config: Json, path: str, limits: Limits) -> Graph:
     Errors: LimitExceeded where models within models have more calls than `limits.tensors`.
     """
     found = _Graph(path, limits)
-    outputs = found.model(config, "", None, 0)
-    counts: dict[str, int] = {}
-    for node in found.nodes:
-        counts[node.layer] = counts.get(node.layer, 0) + 1
-    return _named(found.nodes, outputs, counts)
+    outputs = found.model(config, "", None, ())
+    return _named(found.calls, outputs)
 
 
-def _named(nodes: list[Node], outputs: list[str], counts: Mapping[str, int]) -> Graph:
-    """Nodes by their layers' names; numbered where a layer is called more than once."""
-    names = {n.name: n.name if counts[n.layer] > 1 else n.layer for n in nodes}
-    renamed = (
-        n._replace(name=names[n.name], inputs=tuple(names[i] for i in n.inputs)) for n in nodes
+def _named(calls: Mapping[Call, Node], outputs: list[Call]) -> Graph:
+    """Nodes by their layers' names; numbered, in the order of calls, where there are several."""
+    by_layer: dict[str, list[Call]] = {}
+    for call in sorted(calls):
+        by_layer.setdefault(call[0], []).append(call)
+    names = {
+        call: layer if len(of) == 1 else f"{layer}#{i}"
+        for layer, of in by_layer.items()
+        for i, call in enumerate(of)
+    }
+    nodes = (
+        node._replace(name=names[call], inputs=tuple(names[i] for i in node.inputs))  # type: ignore[index]
+        for call, node in calls.items()
     )
-    return Graph(tuple(renamed), tuple(dict.fromkeys(names[o] for o in outputs)))
+    return Graph(tuple(nodes), tuple(dict.fromkeys(names[o] for o in outputs)))
 
 
 class _Graph:
     def __init__(self, path: str, limits: Limits) -> None:
         self.path, self.limits = path, limits
-        self.nodes: list[Node] = []
-        self.calls: dict[str, int] = {}
-        self.shapes: dict[str, Shape | None] = {}
+        self.calls: dict[Call, Node] = {}
 
-    def model(self, item: Json, above: str, inputs: list[str] | None, depth: int) -> list[str]:
-        """Add a model's calls; the nodes of its outputs. Without `inputs` it makes its own."""
-        if depth > self.limits.depth:
+    def model(self, item: Json, above: str, inputs: list[Call] | None, path: Path) -> list[Call]:
+        """Add a model's calls; those of its outputs. Without `inputs` it makes its own."""
+        if len(path) > self.limits.depth:
             raise LimitExceeded(self.path, "config", "models are nested too deeply")
         config = item["config"]
         layers = [x for x in config["layers"] if _sound(x)]
         if "input_layers" in config:
-            return self.functional(config, layers, above, inputs, depth)
+            return self.functional(config, layers, above, inputs, path)
         value = inputs
         for layer in layers:
             if layer["class_name"] == "InputLayer" and value is not None:
                 continue
-            value = self.layer(layer, above, value or [], depth, None)
+            value = self.layer(layer, above, value or [], (*path, 0), None)
         return value or []
 
     def functional(
-        self, config: Json, layers: list[Json], above: str, inputs: list[str] | None, depth: int
-    ) -> list[str]:
-        made = dict[Key, list[str]]()
+        self, config: Json, layers: list[Json], above: str, inputs: list[Call] | None, path: Path
+    ) -> list[Call]:
+        """Add the calls of a functional model, each behind those it takes its inputs from."""
+        made = dict[Key, list[Call]]()
         entries = [key for key, _ in references(config["input_layers"])]
         if inputs is not None:
             pairs = zip(entries, inputs, strict=False)
@@ -77,27 +83,26 @@ class _Graph:
             if call.key in made:
                 continue
             values = [value for key in call.sources for value in made.get(key, [])]
-            made[call.key] = self.layer(call.layer, above, values, depth, sizes.get(call.key))
+            here = (*path, call.key[1])
+            made[call.key] = self.layer(call.layer, above, values, here, sizes.get(call.key))
         ends = [key for key, _ in references(config.get("output_layers"))]
         return [value for key in ends for value in made.get(key, [])]
 
     def layer(
-        self, item: Json, above: str, inputs: list[str], depth: int, told: Shape | None
-    ) -> list[str]:
+        self, item: Json, above: str, inputs: list[Call], path: Path, told: Shape | None
+    ) -> list[Call]:
         """Add a layer's call; a model's are its layers' calls."""
         config, kind = item["config"], str(item["class_name"])
         own = str(config.get("name", item.get("name", snake(kind))))
         name = f"{above}/{own}" if above else own
         if isinstance(config.get("layers"), list):
-            return self.model(item, name, inputs, depth + 1)
-        if len(self.nodes) >= self.limits.tensors:
+            return self.model(item, name, inputs, path)
+        if len(self.calls) >= self.limits.tensors:
             raise LimitExceeded(self.path, "config", "has more calls than --limit tensors allows")
-        number = self.calls[name] = self.calls.get(name, -1) + 1
-        key = f"{name}#{number}"
-        before = [self.shapes[i] for i in inputs]
-        self.shapes[key] = shape = told or _after(kind, config, before)
-        self.nodes.append(Node(key, name, kind, _plain(config), tuple(inputs), shape))
-        return [key]
+        shape = told or _after(kind, config, [self.calls[i].shape for i in inputs])
+        node = Node(name, name, kind, _plain(config), inputs, shape)  # type: ignore[arg-type]
+        self.calls[name, path] = node  # its inputs are named when all calls are known
+        return [(name, path)]
 
 
 def _sound(item: object) -> bool:
@@ -162,13 +167,15 @@ def _flat(size: tuple[int, ...]) -> Shape:
 
 
 def _plain(config: Json) -> dict[str, Any]:
-    """The options as plain values: a serialised activation is its name."""
-    found = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            inner = value.get("config")
-            value = inner if isinstance(inner, str) else str(value.get("class_name", ""))
-            if isinstance(inner, dict) and isinstance(inner.get("name"), str):
-                value = inner["name"]
-        found[key] = value
-    return found
+    """The options as plain values."""
+    return {key: _word(value) for key, value in config.items()}
+
+
+def _word(value: Any) -> Any:
+    """A serialised activation as its name; everything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    inner = value.get("config")
+    if isinstance(inner, dict) and isinstance(inner.get("name"), str):
+        return inner["name"]
+    return inner if isinstance(inner, str) else str(value.get("class_name", ""))
