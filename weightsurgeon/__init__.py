@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .errors import MappingError, SurgeryError
     from .formats.base import Checkpoint
     from .inspection.diff import diff
+    from .inspection.doctor import doctor
     from .inspection.measuring import stats
     from .outcome import Report
     from .plan import Plan
@@ -32,6 +33,7 @@ _HOMES = {
     "SurgeryError": "errors",
     "assemble": "api",
     "diff": "inspection.diff",
+    "doctor": "inspection.doctor",
     "open": "api",
     "port": "api",
     "run": "api",
@@ -47,6 +49,7 @@ __all__ = [
     "SurgeryError",
     "assemble",
     "diff",
+    "doctor",
     "open",
     "port",
     "run",

@@ -21,6 +21,7 @@ COMMANDS = {
     "assemble": "make one checkpoint of several, each under its prefix",
     "diff": "what a checkpoint is of another: identical, transposed, rounded, scaled, changed",
     "connections": "the strongest inputs of a unit, or where it goes, and the tail",
+    "doctor": "what is wrong with the weights: NaN, gain, dead units, untrained, overflow",
     "inspect": "what a checkpoint holds: names, shapes, dtypes, axes, roles, ties",
     "plot": "draw kernels, factors, maps, bands, histograms, norms as PNG or SVG",
     "port": "bring a checkpoint to another naming, layout and container",

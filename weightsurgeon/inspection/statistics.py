@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..errors import shown
@@ -77,7 +78,11 @@ class Statistics:
     tensors: tuple[Tensor, ...]
 
     def __getitem__(self, name: str) -> Summary:
-        return next(t.summary for t in self.tensors if t.name == name)
+        return self._summaries[name]
+
+    @cached_property
+    def _summaries(self) -> dict[str, Summary]:
+        return {t.name: t.summary for t in self.tensors}
 
     @property
     def title(self) -> str:

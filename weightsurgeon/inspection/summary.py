@@ -15,7 +15,7 @@ from .moments import SMALL, Partial, measured, merge
 if TYPE_CHECKING:
     from ..expr import Array
 
-LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
+LEVELS = (0.01, 0.05, 0.25, 0.3, 0.5, 0.75, 0.95, 0.99, 0.999)
 RESOLVED = 4  # bins that a standard deviation must span for higher moments to mean anything
 
 
