@@ -42,6 +42,12 @@ def _joined(source: Source, dialect: str | None) -> Checkpoint:
     return Checkpoint(source, meanings, found, ground)
 
 
+_OF_TORCH = {
+    *("weight", "running_mean", "in_proj_weight", "weight_hh", "weight_hh_l0"),
+    *("weight_g", "weight_orig", "original", "original0"),
+}
+
+
 def infer_dialect(names: Iterable[str]) -> str | None:
     """The dialect that all names speak, if their separators and leaves leave no doubt.
 
@@ -56,6 +62,6 @@ def infer_dialect(names: Iterable[str]) -> str | None:
             dotted.add(name.rpartition(".")[2])
     if slashed & {"kernel", "gamma", "embeddings", "moving_mean"} and not dotted:
         return "keras"
-    if dotted & {"weight", "running_mean", "in_proj_weight"} and not slashed:
+    if dotted & _OF_TORCH and not slashed:
         return "torch"
     return None

@@ -19,6 +19,7 @@ from .mapping import policy as policies
 from .mapping.auto import automatic
 from .mapping.compile import Job, compile_plan
 from .mapping.derived import Derived, as_it_is, with_history
+from .mapping.folding import folded, plain, with_folds
 from .mapping.rules import Mapping as Rules
 from .plan import Draft, Plan, Target
 from .steps import module_of
@@ -49,15 +50,17 @@ def plan_port(
     given = into if into is not None else template
     base = None if given is None else opened(given, *stated(rules, "target"))
     there = dialect_of(rules, base, container, to, source)
+    folds = plain(source, base, rules, there)
+    seen = folded(folds, source)
     if rules is None:
-        rules = automatic(source, base, source.dialect, there)
+        rules = automatic(seen, base, source.dialect, there)
     target = Target(
         path, container, there, template_of(container, base.source if base else None, source.source)
     )
     sources = {"source": source.source, **({"base": base.source} if base is not None else {})}
     keep = into is not None
-    job = Job(source, rules, target, sources, base, keep, sizes or {}, policies.read(policy))
-    return carried(compile_plan(job))
+    job = Job(seen, rules, target, sources, base, keep, sizes or {}, policies.read(policy))
+    return carried(with_folds(compile_plan(job), folds))
 
 
 # -- plans -----------------------------------------------------------------------------------

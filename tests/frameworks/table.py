@@ -21,4 +21,12 @@ CASES: Table = {
 }
 NETWORKS = ("pnet", "rnet", "onet")
 KERNELS = {"conv": 384, "transpose": 384, "linear": 8}  # axes permuted and flipped
+REPARAMETRIZED = tuple(
+    f"{layer}-{norm}"
+    for layer in ("linear", "conv", "conv_transpose")
+    for norm in (
+        *("weight_norm", "weight_norm_of_all", "weight_norm_old"),
+        *("spectral_norm", "spectral_norm_old"),
+    )
+)
 CONTAINERS = (".keras", ".weights.h5", ".h5")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from frameworks.backends import BACKENDS, Results
 from frameworks.cases import SIZES
-from frameworks.table import CASES, CONTAINERS, KERNELS, NETWORKS
+from frameworks.table import CASES, CONTAINERS, KERNELS, NETWORKS, REPARAMETRIZED
 
 import weightsurgeon as ws
 from weightsurgeon.errors import PlanError
@@ -66,6 +66,14 @@ def test_a_published_network_gives_the_same_output(
     assert found[f"to_torch{suffix}"] < TOLERANCE
     assert found[f"to_keras{suffix}"] < TOLERANCE
     assert found[f"names{suffix}"] == found["paths"]
+
+
+@backends
+@pytest.mark.parametrize("case", REPARAMETRIZED)
+def test_a_folded_norm_gives_the_same_output(results: Results, backend: str, case: str) -> None:
+    found = results.of(backend, case)
+    assert found["before"] > 100 * TOLERANCE
+    assert found["to_keras"] < TOLERANCE
 
 
 @backends

@@ -17,7 +17,7 @@ from typing import Any
 
 import keras
 import torch
-from frameworks import kernels, published, refused
+from frameworks import kernels, parametrized, published, refused
 from frameworks.cases import SIZES
 from frameworks.judge import judged
 from frameworks.table import CASES
@@ -32,7 +32,7 @@ def main(folder: Path) -> None:
     for name, build in CASES.items():
         for word, sizes in SIZES.items():
             run(results, f"{name}-{word}", folder, _judge(build, sizes))
-    for name, function in {**published.CASES, **kernels.CASES}.items():
+    for name, function in {**published.CASES, **kernels.CASES, **parametrized.CASES}.items():
         run(results, name, folder, function)
     run(results, "refused", folder, refused.save)
     (folder / "results.json").write_text(json.dumps(results))

@@ -6,10 +6,12 @@ from ..expr import Op, Reduce
 from .addition import SUM
 from .affine import AFFINE
 from .arithmetic import CAST, FULL
+from .broadcasting import PRODUCT, QUOTIENT
 from .movement import CONCAT, CROP, PERMUTE, RESHAPE, TAKE
+from .norms import INNER, NORMS
 from .reduction import DIFFER
 
 _MOVE = (RESHAPE, PERMUTE, TAKE, CROP, CONCAT)
-_COMPUTE = (CAST, FULL, SUM, AFFINE)
+_COMPUTE = (CAST, FULL, SUM, AFFINE, PRODUCT, QUOTIENT)
 OPS: dict[str, Op] = {op.name: op for op in (*_MOVE, *_COMPUTE)}
-REDUCTIONS: dict[str, Reduce] = {row.name: row for row in (DIFFER,)}
+REDUCTIONS: dict[str, Reduce] = {row.name: row for row in (DIFFER, NORMS, INNER)}

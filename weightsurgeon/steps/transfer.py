@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ..mapping.auto import automatic
 from ..mapping.checks import map_of, one_of, size, text
 from ..mapping.compile import Job, compile_plan
+from ..mapping.folding import folded, plain, with_folds
 from ..mapping.rules import Mapping as Rules
 from ..mapping.schema import DIALECT, Key, Table
 from ..plan import Plan
@@ -62,11 +63,12 @@ def plan(given: Transfer, work: Work) -> Plan:
     source = opened(work.states[given.source], *stated(rules, "source"), spent)
     container = work.target.container
     dialect = dialect_of(rules, base, container, given.to, source)
-    rules = rules or automatic(source, base, source.dialect, dialect)
+    folds = plain(source, base, rules, dialect)
+    seen = folded(folds, source)
+    rules = rules or automatic(seen, base, source.dialect, dialect)
     files = (base.source if base else None, source.source)
     template = template_of(container, *files) if container else None
     target = work.target._replace(dialect=dialect, template=template)
     keep = given.into is not None
-    return compile_plan(
-        Job(source, rules, target, work.sources, base, keep, given.sizes, given.policy)
-    )
+    job = Job(seen, rules, target, work.sources, base, keep, given.sizes, given.policy)
+    return with_folds(compile_plan(job), folds)

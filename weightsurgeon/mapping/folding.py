@@ -1,0 +1,233 @@
+"""Reparametrised layers of torch as the plain ones that they compute.
+
+A weight norm keeps a direction `v` and a length `g`, a spectral norm the kernel and two vectors by
+which it is divided. Between dialects, and into a base that has the plain tensor, each is folded
+into one tensor under the plain name; a mapping that names the parts gets them as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+from ..errors import MappingError, PlanError, SpecError, shown
+from ..expr import Expr
+from ..formats.base import UNKNOWN, Checkpoint
+from ..ops.arithmetic import cast
+from ..ops.broadcasting import product, quotient
+from ..ops.norms import INNER, NORMS, slices_along
+from ..ops.reshape import reshape
+from ..pending import Pending, pending, reduction
+from ..plan import Line, Origin, Plan, Target
+from ..spec import TensorSpec, dtype_of
+from .claim import neutral, split
+from .derived import Derived
+from .names import NameError_, Pattern
+from .rules import Drop, Layer, Mapping, Move
+
+_PARAMETRIZED = re.compile(r"(.*\.|)parametrizations\.([^.]+)\.(.+)")
+_BY_COLUMNS = "conv_transpose"  # its outputs are axis 1, and torch takes those as rows
+_FLOAT = dtype_of("float64")
+
+
+class Form(NamedTuple):
+    """A reparametrisation: its parts by their ends, what it computes, the class of folding it."""
+
+    ends: tuple[str, ...]
+    line: str
+    class_: str
+    fold: Callable[[list[Expr], int], Expr]
+
+
+def weight_norm(parts: list[Expr], axis: int = 0) -> Expr:
+    """W = g·v/‖v‖, with a norm for each entry of the axis that g has; one for all if it has none.
+
+    Shapes: those of v; the dtype is v's, computed in float64, rounded once.
+    Source: Salimans and Kingma 2016, arXiv:1602.07868.
+
+    >>> from weightsurgeon.expr import array
+    >>> weight_norm([array([[10.0]]), array([[3.0, 4.0]])]).spec.shape
+    (1, 2)
+    """
+    g, v = parts
+    rank = len(v.spec.shape)
+    wide = [i for i, n in enumerate(g.spec.shape) if n != 1]
+    along = wide[0] if wide else None
+    shape = [1] * rank
+    if along is not None:
+        shape[along] = g.spec.shape[along]
+    if len(wide) > 1 or (along is not None and (len(g.spec.shape) != rank)):
+        raise SpecError(f"{g.spec} is no length of {v.spec}")
+    sizes = slices_along(v.spec.shape, along)
+    norms = Pending(reduction(NORMS, v, **sizes))
+    norm = pending(norms, "norms", TensorSpec(_FLOAT, (sizes["count"],)))
+    long = product(v, reshape(g, shape))
+    return cast(quotient(long, reshape(norm, shape)), v.spec.dtype)
+
+
+def spectral_norm(parts: list[Expr], axis: int = 0) -> Expr:
+    """W / (uᵀ·W·v), with W as a matrix whose rows are the entries of `axis`, as torch divides it.
+
+    Source: Miyato et al. 2018, arXiv:1802.05957.
+    """
+    kernel, u, v = parts
+    sizes = kernel.spec.shape
+    rows = [n if i == axis else 1 for i, n in enumerate(sizes)]
+    columns = [1 if i == axis else n for i, n in enumerate(sizes)]
+    outer = product(reshape(u, rows), reshape(v, columns))
+    inner = Pending(reduction(INNER, kernel, outer))
+    sigma = pending(inner, "value", TensorSpec(_FLOAT, ()))
+    return cast(quotient(kernel, reshape(sigma, [1] * len(sizes))), kernel.spec.dtype)
+
+
+_WEIGHT = "weight norm: W = g·v/‖v‖"
+_SPECTRAL = "spectral norm: W / (uᵀ·W·v)"
+FORMS = (
+    Form(("original0", "original1"), _WEIGHT, "function", weight_norm),
+    Form(("original", "0._u", "0._v"), _SPECTRAL, "lossy", spectral_norm),
+    Form(("_g", "_v"), _WEIGHT, "function", weight_norm),
+    Form(("_orig", "_u", "_v"), _SPECTRAL, "lossy", spectral_norm),
+)
+
+
+def plain(
+    source: Checkpoint, base: Checkpoint | None, rules: Mapping | None, there: str | None
+) -> Plan | None:
+    """The plan of the source with its reparametrised tensors folded; None if none are to be.
+
+    Errors: PlanError `kind` for parametrisations that only the module itself can compute.
+    """
+    if source.dialect != "torch" or (there == "torch" and base is None):
+        return None
+    found = {
+        name: (form, parts)
+        for name, form, parts in _parametrised(source, rules)
+        if there != "torch" or (base is not None and name in base)
+    }
+    kinds = partial(_kinds, base, rules)
+    return _folded(source, kinds, found) if found else None
+
+
+def with_folds(plan: Plan, folds: Plan | None) -> Plan:
+    """The plan, its origins and lines telling of what was folded before it."""
+    if folds is None:
+        return plan
+    origins = {name: _traced(origin, folds) for name, origin in plan.origins.items()}
+    return replace(plan, origins=origins, lines=(*folds.lines, *plan.lines))
+
+
+def _traced(origin: Origin, folds: Plan) -> Origin:
+    before = [folds.origins[name] for name in origin.names if name in folds.origins]
+    names = tuple(name for one in before for name in one.names)
+    worst = next((one.class_ for one in before if one.class_ != "exact"), origin.class_)
+    class_ = worst if origin.class_ == "exact" else origin.class_
+    return origin._replace(names=names or origin.names, class_=class_)
+
+
+def _named(rules: Mapping | None, source: Checkpoint, name: str, parts: Iterable[str]) -> bool:
+    """Whether a rule speaks of the parts of a tensor, and not of all names alike."""
+    for rule in rules.rules if rules is not None else ():
+        for part in parts:
+            if isinstance(rule, Move):
+                if any(_fits(p, part) and not _fits(p, name) for p in rule.sources):
+                    return True
+            elif isinstance(rule, Drop):
+                facts = source.source.specs[part], source.meaning(part)
+                if rule.select(part, *facts) and not rule.select(name, *facts):
+                    return True
+    return False
+
+
+def _fits(pattern: Pattern, name: str) -> bool:
+    with suppress(NameError_):
+        return pattern.match(name) is not None
+    return True
+
+
+def _parametrised(
+    source: Checkpoint, rules: Mapping | None
+) -> Iterator[tuple[str, Form, tuple[str, ...]]]:
+    """Each reparametrised tensor: its plain name, the form, the names of its parts."""
+    stems: dict[str, dict[str, str]] = {}  # plain name → end → name
+    for name in source:
+        if at := _PARAMETRIZED.fullmatch(name):
+            stems.setdefault(at[1] + at[2], {})[at[3]] = name
+        elif at := re.fullmatch(r"(.*[^.])(_g|_v|_u|_orig)", name):
+            stems.setdefault(at[1], {})[at[2]] = name
+    for stem, ends in stems.items():
+        if _named(rules, source, stem, ends.values()):
+            continue
+        form = next((f for f in FORMS if set(f.ends) == ends.keys()), None)
+        if form is not None:
+            yield stem, form, tuple(ends[end] for end in form.ends)
+        elif any(not end.startswith("_") for end in ends):
+            text = f"{shown(stem)}: how {', '.join(sorted(ends))} make it, only its module knows"
+            remedy = "remove_parametrizations before saving"
+            raise PlanError([MappingError("kind", f"{text}; {remedy}", names=tuple(ends.values()))])
+
+
+def _folded(
+    source: Checkpoint,
+    kinds: Callable[[str], set[str]],
+    found: dict[str, tuple[Form, tuple[str, ...]]],
+) -> Plan:
+    """Everything the source holds, with one tensor where the first part of it stood."""
+    place = {parts[0]: name for name, (_, parts) in found.items()}
+    gone = {part for _, parts in found.values() for part in parts}
+    outputs: dict[str, Expr] = {}
+    origins: dict[str, Origin] = {}
+    for name in source:
+        if name in source.ties:
+            continue
+        if name in place:
+            form, parts = found[place[name]]
+            tensors = [source[part] for part in parts]
+            axis = 0 if form.fold is weight_norm else _axis(place[name], tensors, kinds)
+            outputs[place[name]] = form.fold(tensors, axis)
+            origins[place[name]] = Origin("automatic", parts, form.class_)
+        elif name not in gone:
+            outputs[name], origins[name] = source[name], Origin("", (name,))
+    return Plan(
+        outputs=outputs,
+        sources={"source": source.source},
+        target=Target(dialect=source.dialect),
+        ties={a: b for a, b in source.ties.items() if b in outputs},
+        meanings={n: m for n in outputs if (m := source.meaning(n)) is not UNKNOWN},
+        origins=origins,
+        lines=tuple(Line("folded", form.line, (name,)) for name, (form, _) in found.items()),
+        metadata=dict(source.source.metadata),
+    )
+
+
+def _axis(name: str, parts: list[Expr], kinds: Callable[[str], set[str]]) -> int:
+    """The axis of a kernel that is as long as `u`; where two are, the kind of the layer decides.
+
+    Errors: PlanError `kind` where none tells it.
+    """
+    kernel, u = (x.spec for x in parts[:2])
+    fits = [i for i, n in enumerate(kernel.shape[:2]) if (n,) == u.shape]
+    known = kinds(split(name)[0])
+    if len(fits) == 2 and len(kernel.shape) > 2 and not known:
+        text = f"{shown(name)} {kernel}: a convolution or a transposed one, which are divided"
+        remedy = "otherwise; give a template, or a layer rule with its kind"
+        raise PlanError([MappingError("kind", f"{text} {remedy}", names=(name,))])
+    return 1 if fits == [1] or (len(fits) == 2 and _BY_COLUMNS in known) else 0
+
+
+def _kinds(base: Checkpoint | None, rules: Mapping | None, layer: str) -> set[str]:
+    """What the rules and the base call a layer."""
+    stated = base.meanings.values() if base is not None else ()
+    found = {m.kind for m in stated if m.kind and neutral(m.layer) == neutral(layer)}
+    for rule in rules.rules if rules is not None else ():
+        if isinstance(rule, Layer) and rule.kind != "auto":
+            found |= {rule.kind for p in rule.sources if p.match(layer) is not None}
+    return found
+
+
+def folded(folds: Plan | None, source: Checkpoint) -> Checkpoint:
+    """The source as the rules see it."""
+    return source if folds is None else Derived(folds)
