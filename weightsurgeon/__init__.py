@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .inspection.diff import diff
     from .inspection.doctor import doctor
     from .inspection.measuring import stats
+    from .inspection.report import report
     from .outcome import Report
     from .plan import Plan
 
@@ -36,6 +37,7 @@ _HOMES = {
     "doctor": "inspection.doctor",
     "open": "api",
     "port": "api",
+    "report": "inspection.report",
     "run": "api",
     "stats": "inspection.measuring",
     "verify": "api",
@@ -52,6 +54,7 @@ __all__ = [
     "doctor",
     "open",
     "port",
+    "report",
     "run",
     "stats",
     "verify",

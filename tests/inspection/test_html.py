@@ -15,7 +15,7 @@ HOSTILE = "<script>alert(1)</script>\u202e\x1b[31m</title>\"'"
 class Seen(HTMLParser):
     """The elements and attributes of a page, and whether each is closed."""
 
-    VOID = ("meta", "img", "input", "path", "rect")
+    VOID = ("meta", "input", "path", "rect", "image")
 
     def __init__(self, text: str) -> None:
         super().__init__()

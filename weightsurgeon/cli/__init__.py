@@ -26,6 +26,7 @@ COMMANDS = {
     "plot": "draw kernels, factors, maps, bands, histograms, norms as PNG or SVG",
     "port": "bring a checkpoint to another naming, layout and container",
     "invert": "write the way back of a mapping, as a mapping",
+    "report": "one self-contained HTML file: findings, statistics, histograms, pictures",
     "run": "run a plan: sources, steps, output, from a YAML file",
     "stats": "what the values are like: moments, quantiles, norms, NaN, histograms",
     "verify": "compare the values of two checkpoints, through a mapping",

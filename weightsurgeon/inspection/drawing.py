@@ -88,7 +88,7 @@ class Drawing:
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
             f' width="{width}" height="{height}" role="img" aria-label="{title}"'
-            f' font-family="monospace" font-size="10">\n<title>{title}</title>\n'
+            f' font-family="monospace" font-size="9">\n<title>{title}</title>\n'
             f'<rect width="{width}" height="{height}" fill="{PAPER}"/>\n{body}\n</svg>\n'
         )
 

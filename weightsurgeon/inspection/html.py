@@ -7,7 +7,6 @@ is not in the file itself. The script only sorts and filters tables; without it 
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -128,14 +127,9 @@ def embedded(data: Any) -> str:
 
 
 def figure(drawing: Drawing) -> str:
-    """A drawing as a picture with its words below; its pixels stay pixels when enlarged."""
-    data = base64.b64encode(drawing.png()).decode()
-    width, height = drawing.size
-    words = text(drawing.title)
-    return (
-        f'<figure><img alt="{words}" width="{width}" height="{height}"'
-        f' src="data:image/png;base64,{data}"><figcaption>{words}</figcaption></figure>\n'
-    )
+    """A drawing with its words below; its pixels stay pixels when enlarged."""
+    inline = drawing.svg().replace(' xmlns="http://www.w3.org/2000/svg"', "", 1)
+    return f"<figure>{inline}<figcaption>{text(drawing.title)}</figcaption></figure>\n"
 
 
 def steps(counts: Sequence[int], words: str) -> str:
