@@ -12,6 +12,7 @@ from weightsurgeon.conventions import (
     AXES,
     LEAVES,
     ROLE_GROUPS,
+    SUMS,
     WORDS,
     axes_of,
     describe,
@@ -24,8 +25,10 @@ from weightsurgeon.conventions import (
 from weightsurgeon.expr import array
 from weightsurgeon.formats.base import Slot
 from weightsurgeon.layout import relayout
-from weightsurgeon.notation import atoms, expand_spatial, parse
+from weightsurgeon.notation import atoms, expand_spatial, parse, parse_side
 from weightsurgeon.spec import DTYPES, TensorSpec
+
+PACKED: dict[str, Any] = {"mha.qkv_kernel@unpacked": {"packed": False}}
 
 
 @pytest.mark.parametrize("row", AXES)
@@ -33,19 +36,23 @@ def test_a_row_names_the_same_axes_in_every_dialect(row: str) -> None:
     kind, _, role = row.partition("@")[0].partition(".")
     assert kind in LEAVES
     assert role in LEAVES[kind]
-    named = {
-        dialect: sorted(a.name for a in atoms(expand_spatial(parse(text), None, 2)))
-        for dialect, text in AXES[row].items()
-    }
+    named = dict[str, set[str]]()
+    for dialect, text in AXES[row].items():
+        side = parse_side(text)
+        inside = atoms(expand_spatial(side.axes, None, 2))
+        named[dialect] = {a.name for a in (*side.over, *inside)} - {"S", SUMS.get(row)}
+        tensors = [len(axis.letters) for axis in side.over] or [1]
+        if leaf := leaves(kind, dialect, PACKED.get(row)).get(role):
+            assert [len(leaf.cells)] == tensors, "a leaf for each tensor of the bar"
     for (one, a), (other, b) in combinations(named.items(), 2):
-        assert set(a) - {"S"} == set(b) - {"S"}, (one, other)
+        assert a == b, (one, other)
 
 
 def test_every_word_and_role_has_its_place() -> None:
     assert set(WORDS.values()) <= LEAVES.keys()
     for kind, roles in LEAVES.items():
         for role in roles:
-            assert group_of(role), f"{kind}.{role} stands in no group"
+            assert group_of(role.partition("@")[0]), f"{kind}.{role} stands in no group"
     every = [role for roles in ROLE_GROUPS.values() for role in roles]
     assert len(every) == len(set(every))
     assert group_of(None) is None

@@ -34,11 +34,6 @@ def test_a_key_that_is_not_built_is_refused_by_name(text: str, key: str) -> None
     ("text", "words"),
     [
         (f"{LAYER}, roles: {{bias: {{fold_into: bn}}}}", "fold_into is not built yet"),
-        (f'{LAYER}, options: {{level: "0"}}', "options.level is not built yet"),
-        (f"{LAYER}, options: {{direction: backward}}", "options.direction is not built yet"),
-        (f"{LAYER}, options: {{heads: 4}}", "options.heads is not built yet"),
-        (f"{LAYER}, options: {{packed: false}}", "options.packed is not built yet"),
-        (f"{LAYER}, options: {{reset_after: true}}", "options.reset_after is not built yet"),
     ],
 )
 def test_a_value_that_is_not_built_is_refused_by_name(text: str, words: str) -> None:

@@ -91,8 +91,8 @@ def side_of(
 ) -> Side | None:
     """As `axes_of`, with the axes that run over the tensors of the role before them.
 
-    >>> side_of("linear", "kernel", "torch", rank=2).over
-    ()
+    >>> side_of("lstm", "bias", "torch", rank=1).over
+    (Axis(name='b', letters='xh', backwards=False),)
     """
     options = options or {}
     if options.get("equation") and family(dialect) == "keras":
@@ -173,7 +173,9 @@ def describe(
 
 
 def _meaning(dialect: str, slot: Slot, kind: str, spec: TensorSpec, ground: str) -> Meaning:
-    role = next((r for r, x in leaves(kind, dialect).items() if slot.leaf in x.names), None)
+    role = next(
+        (r for r, x in leaves(kind, dialect, slot.options).items() if slot.leaf in x.names), None
+    )
     if role is None:
         return Meaning(kind=kind, layer=slot.layer, options=slot.options, ground=ground)
     axes = None

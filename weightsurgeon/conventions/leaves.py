@@ -35,6 +35,8 @@ def leaves(kind: str, dialect: str, options: Mapping[str, Any] | None = None) ->
 
     >>> leaves("linear", "torch")["kernel"].names
     ('weight',)
+    >>> leaves("lstm", "torch", {"level": 1, "direction": "backward"})["bias"].cells[0]
+    ('bias_ih_l1_reverse', 'bias_ih')
     """
     options = options or {}
     level, backward = str(options.get("level", 0)), options.get("direction") == "backward"

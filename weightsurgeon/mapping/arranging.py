@@ -7,20 +7,23 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ..arrange import Arranged, Index, Sizes, rearrange
+from ..conventions import SUMS, side_of, sizes_of
 from ..errors import SpecError, shown
 from ..expr import Expr
+from ..formats.base import Meaning
 from ..grouping import grouped
-from ..layout import Meeting, check_axes, meet
+from ..layout import check_axes, meet
 from ..notation import Side, atoms, expand_spatial
 from ..ops.arithmetic import loses
 from ..plan import Origin
-from ..spec import Axis, TensorSpec
+from ..spec import Axes, Axis, TensorSpec
 from .bind import Binder, Made
 from .claim import split
 from .groups import Group, value_at
 from .many import LIST, list_axis
-from .rules import Move
-from .stated import check_words, renamed
+from .rules import Layer, Move
+from .stated import check_rows, check_words, renamed
+from .values import NO_VALUES
 
 
 class Ask(NamedTuple):
@@ -32,6 +35,7 @@ class Ask(NamedTuple):
     repeat: tuple[str, ...]
     sums: tuple[str, ...]
     name: Callable[[Index], str]
+    meaning: Meaning | None = None  # where a kind tells it
 
     @property
     def added(self) -> list[str]:
@@ -66,8 +70,39 @@ def bind_group(binder: Binder, group: Group) -> Bound:
 
 
 def ask_of(binder: Binder, group: Group, rank: int) -> Ask:
-    """What a rule with a bar in its layout asks for, in tensors of this rank."""
+    """What a rule with a bar in its layout, or in the rows of its kind, asks for."""
     rule = group.rule
+    return (
+        _of_layer(binder, group, rank)
+        if isinstance(rule, Layer)
+        else _of(binder, group, rule, rank)
+    )
+
+
+def _of_layer(binder: Binder, group: Group, rank: int) -> Ask:
+    """What the rows of a kind ask for."""
+    claim = next(iter(group.cells.values()))
+    kind, options, names = binder.target_kind(claim), binder.held(claim), binder.all_targets(claim)
+    here, there = (d or "" for d in binder.dialects)
+    have = side_of(claim.kind, claim.role, here, rank, options)
+    wanted = binder.wanted(names[0])
+    want_rank = None if wanted is None else len(wanted.shape)
+    want = side_of(kind, claim.role, there, want_rank, options, have.axes if have else None)
+    if have is None or want is None:
+        raise SpecError(binder.no_row(claim, kind, rank, have is None), "kind")
+    known = {**binder.sizes, **sizes_of(kind, options), **getattr(group.rule, "sizes", {})}
+    inside = {a.name for s in (have, want) for a in (*s.over, *atoms(s.axes))}
+    sizes = {name: size for name, size in known.items() if name in inside}
+    once = {a.name for a in (*have.over, *atoms(have.axes))} ^ {
+        a.name for a in (*want.over, *atoms(want.axes))
+    }
+    sums = (SUMS[key],) if (key := f"{kind}.{claim.role}") in SUMS and SUMS[key] in once else ()
+    meaning = Meaning(claim.role, kind, want.axes, "", options, "file")
+    return Ask(have, want, sizes, (), sums, lambda i: names[i[0] if i else 0], meaning)
+
+
+def _of(binder: Binder, group: Group, rule: Move, rank: int) -> Ask:
+    """What a rule with a bar in its layout asks for, in tensors of this rank."""
     if rule.layout is None:
         raise SpecError("many tensors need a layout", "layout")
     have, want = rule.layout
@@ -128,33 +163,36 @@ def _made(
 ) -> Made:
     """One output: checked against what both files know, in the dtype that is wanted."""
     rule, name = group.rule, ask.name(index)
+    values, cast = getattr(rule, "values", NO_VALUES), getattr(rule, "cast", None)
     used = set(_used(x, {id(cell): i for i, cell in cells.items()})) or set(cells)
     claims = [group.cells[i] for i in sorted(used)]
     wanted, specs = binder.wanted(name), [binder.source[c.name].spec for c in claims]
-    there = meet(ask.want.axes, wanted) if wanted is not None else {}
-    here = _met(ask, specs, there)
-    moved = x.named(renamed(ask.want.axes, {**there, **here}))
-    moved = rule.values.computed(moved, {}, binder.demands.overflow)
+    moved = x.named(_axes(ask, specs, wanted))
+    moved = values.computed(moved, {}, binder.demands.overflow)
     binder.demands.check(claims[0].name, moved, wanted)
-    moved = binder.demands.in_dtype(moved, wanted, rule.cast, specs[0].dtype)
-    class_ = "function" if ask.added else rule.values.class_
+    moved = binder.demands.in_dtype(moved, wanted, cast, specs[0].dtype)
+    class_ = "function" if ask.added else values.class_
     class_ = "lossy" if loses(specs[0].dtype, moved.spec.dtype) else class_
-    meaning = binder.source.meaning(claims[0].name)
+    meaning = ask.meaning or binder.source.meaning(claims[0].name)
     meaning = replace(
         meaning, axes=moved.spec.axes, layer=split(name)[0], ground=meaning.ground or "mapping"
     )
     return Made(name, moved, meaning, Origin(rule.place, tuple(c.name for c in claims), class_))
 
 
-def _met(ask: Ask, specs: Iterable[TensorSpec], there: Meeting) -> Meeting:
-    """What the axes are in the sources, none of them the opposite of what it is in the target."""
+def _axes(ask: Ask, specs: Iterable[TensorSpec], wanted: TensorSpec | None) -> Axes | None:
+    """What the axes of a result are; none is the opposite of what it is on the other side."""
+    there = meet(ask.want.axes, wanted) if wanted is not None else {}
     met = dict[str, tuple[Axis, ...]]()
     for spec in specs:
+        if ask.meaning is not None:
+            check_rows((ask.have.axes, ask.want.axes), spec, wanted)
+            continue
         here = meet(ask.have.axes, spec)
         check_words(ask.have.axes, spec)
         check_axes(here, there)
         met |= here
-    return met
+    return ask.want.axes if ask.meaning is not None else renamed(ask.want.axes, {**there, **met})
 
 
 def _used(x: Expr, cells: Mapping[int, Index]) -> Iterator[Index]:

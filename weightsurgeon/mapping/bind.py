@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ..conventions import SEPARATOR, axes_of, leaves, refusal, sizes_of
+from ..conventions import axes_of, refusal, sizes_of
 from ..conventions.linear import joined
 from ..errors import MappingError, SpecError, shown
 from ..expr import Expr
-from ..formats.base import UNKNOWN, Checkpoint, Meaning
+from ..formats.base import Meaning
 from ..layout import (
     Sizes,
     agree,
@@ -24,9 +24,9 @@ from ..notation import expand_spatial
 from ..ops.arithmetic import loses
 from ..plan import Origin
 from ..spec import Axes, TensorSpec
-from .claim import Claim, neutral, split
+from .claim import Claim, split
 from .demands import Demands
-from .names import Captures, Pattern
+from .naming import Naming
 from .resizing import filtered, resized, solved
 from .rules import Layer, Move
 from .stated import check_kind, check_rows, check_words, renamed
@@ -43,62 +43,12 @@ class Made(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Binder:
+class Binder(Naming):
     """Turns claims into outputs; holds what is the same for all of them."""
 
-    source: Checkpoint
-    base: Checkpoint | None
-    base_names: Mapping[str, str]  # neutral name → as it stands in the base
-    dialects: tuple[str | None, str | None]
     sizes: Mapping[str, int]
     demands: Demands
     keep: bool = False  # the base gives values too
-
-    # -- where it goes -----------------------------------------------------------------------
-
-    def targets(self, claim: Claim) -> str | None:
-        """The target's name, or None where the target's form of the layer has no such tensor."""
-        rule, to = claim.rule, self.dialects[1]
-        if isinstance(rule, Move):
-            return self.written(rule.target, claim.captures)
-        if not isinstance(rule, Layer):
-            return None
-        kind = self.target_kind(claim)
-        leaf = leaves(kind, to or "").get(claim.role)
-        if leaf is None or rule.roles.get(claim.role) == "drop":
-            return None
-        pattern = rule.targets[leaf.part if len(rule.targets) > 1 else 0]
-        layer, separator = pattern.write(claim.captures, self._joint), SEPARATOR.get(to or "", "/")
-        names = [f"{layer}{separator}{leaf_}" if layer else leaf_ for leaf_ in leaf.names]
-        return next(
-            (n for n in map(self.spelled, names) if self.in_base(n)), self.spelled(names[0])
-        )
-
-    def target_kind(self, claim: Claim) -> str:
-        """The kind on the target's side: the rule's, or the same as here."""
-        kind = claim.rule.target_kind if isinstance(claim.rule, Layer) else "auto"
-        return claim.kind if kind == "auto" else kind
-
-    def written(self, pattern: Pattern, captures: Captures) -> str:
-        """The name that a pattern writes, as the base spells it.
-
-        Errors: NameError_ `index` or `table`.
-        """
-        return self.spelled(pattern.write(captures, self._joint))
-
-    @property
-    def _joint(self) -> str:
-        """What joins the segments of a path; within a dialect they stay as they are."""
-        here, there = self.dialects
-        return "" if here == there else SEPARATOR.get(there or "", "/")
-
-    def spelled(self, name: str) -> str:
-        """The name as the base writes it, if there is a base that has it."""
-        return self.base_names.get(neutral(name), name)
-
-    def in_base(self, name: str) -> bool:
-        """Whether the base holds this name."""
-        return self.base is not None and name in self.base
 
     # -- how it gets there -------------------------------------------------------------------
 
@@ -191,14 +141,23 @@ class Binder:
             text = f"{x.spec} goes from {ways} and may lie otherwise there"
             raise SpecError(f"{text}; give the rule a layout or a kind", "axes")
 
+    def held(self, claim: Claim) -> dict[str, object]:
+        """The options of a layer, that both sides can hold.
+
+        Errors: SpecError `kind`.
+        """
+        kinds = claim.kind, self.target_kind(claim)
+        check_kind(self.source.meaning(claim.name), claim.role, kinds)
+        options = self.options(claim)
+        for kind, dialect in zip(kinds, reversed(self.dialects), strict=True):
+            if reason := refusal(kind, options, dialect or ""):
+                raise SpecError(reason, "kind")
+        return options
+
     def _by_kind(self, claim: Claim, x: Expr, wanted: TensorSpec | None) -> tuple[Expr, Meaning]:
         rule, kind = claim.rule, self.target_kind(claim)
-        check_kind(self.source.meaning(claim.name), claim.role, (claim.kind, kind))
         here, there = (d or "" for d in self.dialects)
-        options = self._options(claim, wanted)
-        for reason in (refusal(claim.kind, options, there), refusal(kind, options, here)):
-            if reason:
-                raise SpecError(reason, "kind")
+        options = self.held(claim)
         rank = len(x.spec.shape)
         have = axes_of(claim.kind, claim.role, here, rank, options)
         want_rank = None if wanted is None else len(wanted.shape)
@@ -206,7 +165,7 @@ class Binder:
         if rank == 0:  # a counter lies in one way only
             have = want = Axes(())
         if have is None or want is None:
-            raise SpecError(self._no_row(claim, kind, x, have is None), "kind")
+            raise SpecError(self.no_row(claim, kind, rank, have is None), "kind")
         have, want = joined(have, want), joined(want, have)
         have = refined(have, x.spec.axes)  # what the file states of itself wins
         want = refined(want, wanted.axes) if wanted is not None else want
@@ -225,19 +184,11 @@ class Binder:
         kind = "depthwise" if claim.role == "depthwise_kernel" else claim.kind
         return sizes_of(kind, options)
 
-    def _no_row(self, claim: Claim, kind: str, x: Expr, here: bool) -> str:
+    def no_row(self, claim: Claim, kind: str, rank: int, here: bool) -> str:
+        """Why a role cannot be moved: its row does not say how it lies on a side."""
         side, dialect = (claim.kind, self.dialects[0]) if here else (kind, self.dialects[1])
-        rank = len(x.spec.shape)
         text = f"no row says how the {claim.role} of a {side} lies in {dialect} at rank {rank}"
         return f"{text}; give a template, or from/to rules with a layout"
-
-    def _options(self, claim: Claim, wanted: TensorSpec | None) -> dict[str, object]:
-        """Options of the layer from the rule, else from the file here, else from the base."""
-        target = self.targets(claim)
-        there = self.base.meaning(target) if self.base is not None and target else UNKNOWN
-        here = self.source.meaning(claim.name)
-        given = claim.rule.options if isinstance(claim.rule, Layer) else {}
-        return {**there.options, **here.options, **given}
 
     def _meaning(self, meaning: Meaning, axes: Axes | None, claim: Claim) -> Meaning:
         return replace(meaning, axes=axes, ground=meaning.ground or "mapping")

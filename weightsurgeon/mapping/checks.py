@@ -210,5 +210,10 @@ OPTIONS: dict[str, Check] = {
     "bias_axes": text,
     "groups": size,
     "rms_scaling": flag,
+    "level": either(text, size),
+    "direction": one_of("forward", "backward"),
+    "heads": size,
+    "packed": flag,
+    "reset_after": flag,
 }
-LATER_OPTIONS = ("level", "direction", "heads", "packed", "reset_after", "transpose_kernel")
+LATER_OPTIONS = ("transpose_kernel",)

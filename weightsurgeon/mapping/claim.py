@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from ..conventions import LEAVES, leaves
+from ..conventions import LEAVES
 from ..errors import MappingError, shown
 from ..formats.base import Checkpoint, Meaning
 from ..spec import TensorSpec
 from .names import Captures, NameError_
+from .places import Places
 from .rules import Drop, Layer, Move, Rule
+from .tokens import captures_of
+
+_DEPTHS = (2, 1)  # segments of a leaf: `query/kernel` of an attention, `kernel`
 
 
 class Claim(NamedTuple):
@@ -24,6 +28,7 @@ class Claim(NamedTuple):
     role: str = ""
     kind: str = ""
     item: int = 0  # which of the names of a list, or of the leaves of a role, it is
+    layer: str = ""  # as the mapping sees it
 
 
 class Misfit(NamedTuple):
@@ -103,6 +108,7 @@ class Claimer:
     ) -> None:
         self.source, self.rules, self.dialect = source, rules, dialect
         self.here, self.there = Kinds(source.checkpoint), Kinds(base)
+        self._known = dict[tuple[int, str], Places]()
 
     def claims(self) -> Iterator[Claim | Misfit | str]:
         """For each source name, in file order: its claim, what is wrong, or the name itself."""
@@ -151,23 +157,53 @@ class Claimer:
 
     def _of_layer(self, rule: Layer, logical: str, name: str) -> Claim | None:
         """The claim of a layer rule: the name is a layer that fits, a separator, a known leaf."""
-        layer, leaf = split(logical)
-        for part, pattern in enumerate(rule.sources):
-            captures = {} if pattern.text == layer == "" else pattern.match(layer)
-            if captures is None:
-                continue
-            kind = rule.kind if rule.kind != "auto" else self._told(rule, layer, captures)
-            for role, row in leaves(kind, self.dialect).items():
-                if leaf in row.names and (len(rule.sources) == 1 or row.part == part):
-                    return Claim(rule, name, captures, role, kind)
+        for depth in _DEPTHS if rule.kind == "auto" else self._places(rule, rule.kind).depths:
+            layer, leaf = split(logical, depth)
+            for part, pattern in enumerate(rule.sources):
+                captures = {} if pattern.text == layer == "" else pattern.match(layer)
+                if captures is None:
+                    continue
+                found = self._as_leaf(rule, part, layer, depth, leaf, captures)
+                if found is not None:
+                    return found._replace(name=name)
         return None
 
-    def _told(self, rule: Layer, layer: str, captures: Mapping[str, str | int]) -> str:
-        """The kind that either file knows."""
+    def _as_leaf(
+        self, rule: Layer, part: int, layer: str, depth: int, leaf: str, captures: Captures
+    ) -> Claim | None:
+        """The claim on a leaf of a layer that fits, if its kind has such a leaf."""
+        kind: str | None = rule.kind
+        if kind == "auto":
+            kind = self._told(rule, layer, captures, sure=depth == _DEPTHS[-1])
+        if kind is None:
+            return None
+        for place, more in self._places(rule, kind).find(depth, leaf):
+            agree = all(captures.get(n, v) == v for n, v in more.items())
+            if agree and (len(rule.sources) == 1 or place.part == part):
+                captures = {**captures, **more}
+                if rule.level is not None and not rule.level.names() <= captures.keys():
+                    what = f"level {rule.level.text!r}: nothing tells it in {shown(layer)}"
+                    raise NameError_("capture", what)
+                return Claim(rule, "", captures, place.role, kind, place.cell, layer)
+        return None
+
+    def _places(self, rule: Layer, kind: str) -> Places:
+        key = id(rule), kind
+        if key not in self._known:
+            known = captures_of(*rule.sources, *rule.targets)
+            self._known[key] = Places(kind, self.dialect, rule.options, known)
+        return self._known[key]
+
+    def _told(
+        self, rule: Layer, layer: str, captures: Mapping[str, str | int], sure: bool
+    ) -> str | None:
+        """The kind that either file knows; None where none does and it need not be `sure`."""
         there_ = rule.targets[0].write(captures, ".")
         kinds = {self.here.of(layer), self.there.of(there_)} - {None}
         if len(kinds) == 1:
             return str(kinds.pop())
+        if not kinds and not sure:
+            return None
         what = "disagree: " + ", ".join(sorted(map(str, kinds))) if kinds else "do not tell it"
         raise NameError_("kind", f"kind auto: of {shown(layer)} the files {what}; write the kind")
 
@@ -178,11 +214,13 @@ def _in_ranges(rule: Move, captures: Captures) -> bool:
     return all(n is None or span[0] <= int(n) < span[1] for n, span in spans)
 
 
-def split(name: str) -> tuple[str, str]:
-    """A name as layer and leaf, at its last separator.
+def split(name: str, depth: int = 1) -> tuple[str, str]:
+    """A name as layer and leaf, at its last separator, or at one before.
 
-    >>> split("block/conv1/kernel")
-    ('block/conv1', 'kernel')
+    >>> split("block/conv1/kernel"), split("mha/query/kernel", depth=2)
+    (('block/conv1', 'kernel'), ('mha', 'query/kernel'))
     """
-    at = max(name.rfind("."), name.rfind("/"))
+    at = len(name)
+    for _ in range(depth):
+        at = max(name.rfind(".", 0, max(at, 0)), name.rfind("/", 0, max(at, 0)))
     return name[: max(at, 0)], name[at + 1 :]

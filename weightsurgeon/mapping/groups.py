@@ -15,7 +15,7 @@ from ..grouping import grouped
 from .claim import Claim
 from .many import LIST
 from .names import Captures
-from .rules import Move
+from .rules import Layer, Move
 from .state import State
 from .tokens import captures_of
 
@@ -25,7 +25,7 @@ Index = tuple[int, ...]
 class Group(NamedTuple):
     """The claims of a rule that are told apart by their cells only; `captures` are all others."""
 
-    rule: Move
+    rule: Move | Layer
     captures: Captures
     cells: dict[Index, Claim]
 
@@ -43,6 +43,21 @@ def groups_of(rule: Move, claims: Iterable[Claim]) -> list[Group]:
         group = found.setdefault(tuple(sorted(kept.items())), Group(rule, kept, {}))
         group.cells[_index(rule, claim)] = claim
     return list(found.values())
+
+
+def key_of(claim: Claim) -> tuple[object, ...]:
+    """What the tensors of one role of one layer have in common."""
+    return (id(claim.rule), claim.kind, claim.role, *sorted(claim.captures.items()))
+
+
+def roles_of(claims: Iterable[Claim]) -> dict[tuple[object, ...], Group]:
+    """The tensors of each role of each layer, by their place among its leaves."""
+    found = dict[tuple[object, ...], Group]()
+    for claim in claims:
+        if isinstance(claim.rule, Layer):
+            group = found.setdefault(key_of(claim), Group(claim.rule, claim.captures, {}))
+            group.cells[claim.item,] = claim
+    return found
 
 
 def _index(rule: Move, claim: Claim) -> Index:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ..conventions import NEUTRAL, TRAINING, unheld
+from ..conventions import NEUTRAL, TRAINING, leaves, unheld
 from ..errors import MappingError, shown
 from ..ops.arithmetic import full
 from ..spec import DType
 from .arranging import bind_group
 from .bind import Made
 from .claim import Claim
-from .groups import Group, groups_of, judge_pinned, whole
+from .groups import Group, groups_of, judge_pinned, key_of, roles_of, whole
 from .names import NameError_
 from .rules import Drop, Layer, Move
 from .state import State
@@ -18,14 +18,43 @@ from .state import State
 def make_all(state: State) -> None:
     """Make the outputs of all claims, in the order of the source."""
     done = set[int]()
+    layers = roles_of(state.claims.values())
     for found in state.claims.values():
         rule = found.rule
-        first = isinstance(rule, Move) and (rule.many or rule.ranges) and id(rule) not in done
-        if isinstance(rule, Move) and first:
+        if isinstance(rule, Layer):
+            group = layers.pop(key_of(found), None)
+            if group is not None:
+                _make_role(state, group, found)
+            continue
+        if isinstance(rule, Move) and (rule.many or rule.ranges) and id(rule) not in done:
             done.add(id(rule))
             _make_many(state, rule)
         if not isinstance(rule, Move) or not rule.many:
             _make_one(state, found)
+
+
+def _make_role(state: State, group: Group, found: Claim) -> None:
+    """Make what a role of a layer becomes, which may lie in several tensors here or there."""
+    here, there = state.dialects[0] or "", state.binder
+    cells = leaves(found.kind, here, there.given(found))[found.role].cells
+    try:
+        names = there.all_targets(found)
+    except NameError_ as error:
+        state.draft.problem(found.rule.refused(error.id, str(error), *group.names))
+        return
+    if not names or len(cells) == len(names) == 1:
+        for claim in group.cells.values():
+            _make_one(state, claim)
+        return
+    missing = [cells[i][0] for i in range(len(cells)) if (i,) not in group.cells]
+    if missing:
+        text = f"{shown(found.layer)}: the {found.role} of a {found.kind}: missing {missing[0]}"
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        state.refuse(found.rule.refused("gap", text + more, *group.names), *names)
+        return
+    if len(cells) == 1:
+        group = group._replace(cells={(): found})
+    _make_group(state, group)
 
 
 def _make_many(state: State, rule: Move) -> None:
@@ -57,13 +86,15 @@ def _make_group(state: State, group: Group) -> None:
         state.add(made, rule)
         if bound.added:
             state.draft.line("sum", f"{', '.join(bound.added)} added up", (made.name,))
-        if made.origin.class_ == "lossy" and not rule.cast:
+        if made.origin.class_ == "lossy" and not getattr(rule, "cast", None):
             _list_loss(state, state.job.source[group.names[0]].spec.dtype, made)
 
 
 def _targets(state: State, group: Group) -> list[str]:
     """The base's names that a refused group would have made: told already, not missing too."""
     found = list[str]()
+    if isinstance(group.rule, Layer):
+        return state.binder.all_targets(next(iter(group.cells.values())))
     for name in state.job.base or ():
         for pattern in group.rule.targets:
             captures = pattern.match(state.as_mapped(name)) or {}

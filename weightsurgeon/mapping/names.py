@@ -75,6 +75,10 @@ class Pattern:
         """The captures, left to right."""
         return (part for part in self.parts if isinstance(part, Capture))
 
+    def names(self) -> set[str]:
+        """The names of its captures, that of a second index too."""
+        return {n for c in self.captures() for n in (c.name, c.rest) if n}
+
     def match(self, name: str) -> Captures | None:
         """What the captures read in a name, or None.
 

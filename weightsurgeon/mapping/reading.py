@@ -85,7 +85,8 @@ class Reader:
         kinds = self.kinds(m["kind"], at)
         sources = self.patterns(m["layer"], (*at, "layer"))
         targets = self.patterns(m["to"], (*at, "to"), *sources)
-        self.same_captures(sources, targets, at, set())
+        level = self.level(m["options"], (*at, "options"), *sources, *targets)
+        self.same_captures(sources, targets, at, set(level.names() if level else ()))
         self.parts(kinds[0], len(sources), len(targets), at)
         self.roles(m["roles"], kinds, (*at, "roles"))
         return rules.Layer(
@@ -97,8 +98,18 @@ class Reader:
             options=m["options"],
             sizes=m["sizes"],
             roles=m["roles"],
+            level=level,
             when=self.test(m["when"], (*at, "when")),
         )
+
+    def level(self, options: Entry, at: Path, *known: names.Pattern) -> names.Pattern | None:
+        """The level of a stacked layer where captures tell it, as in `"{n:int}"`."""
+        if not isinstance(options.get("level"), str):
+            return None
+        found: names.Pattern | None = self.pattern(options["level"], (*at, "level"), *known)
+        if found is not None and not all(c.is_number for c in found.captures()):
+            self.refuse((*at, "level"), f"{shown(found.text)!r} is no number", "capture")
+        return found
 
     def _drop(self, m: Entry, at: Path, common: Entry) -> rules.Rule:
         select = self.needed(m["drop"], (*at, "drop"))
@@ -147,7 +158,7 @@ class Reader:
 
     def roles(self, roles: Iterable[str], kinds: list[str], at: Path) -> None:
         """`roles` names roles that a layer of this kind can have."""
-        known = {role for kind in kinds for role in LEAVES.get(kind, {})}
+        known = {r.partition("@")[0] for kind in kinds for r in LEAVES.get(kind, {})}
         for role in roles if known else ():
             if role not in known:
                 text = f"a {kinds[0]} has no {shown(role)}; it has {', '.join(sorted(known))}"

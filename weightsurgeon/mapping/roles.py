@@ -34,22 +34,22 @@ def _complete(state: State, claims: dict[str, Claim]) -> None:
             ways.setdefault(role, "fill")
     _require(state, claims, some, ways)
     for role, how in ways.items():
-        name = None if role in claims else state.binder.targets(some._replace(role=role))
-        if name is None or name in state.made:
-            continue
-        if how == "fill":
-            _fill(state, claims, some._replace(role=role), name)
-        elif how == "keep":
-            _keep(state, some._replace(role=role), name)
+        wanted = some._replace(role=role)
+        for name in () if role in claims else state.binder.all_targets(wanted):
+            if how == "fill" and name not in state.made:
+                _fill(state, claims, wanted, name)
+            elif how == "keep" and name not in state.made:
+                _keep(state, wanted, name)
 
 
 def _require(state: State, claims: dict[str, Claim], some: Claim, ways: dict[str, str]) -> None:
     """A layer without its kernel is no layer, unless another rule takes the kernel."""
     sources = some.rule.sources if isinstance(some.rule, Layer) else ()
-    for role, leaf in leaves(some.kind, state.dialects[0] or "").items():
+    options = state.binder.given(some)
+    for role, leaf in leaves(some.kind, state.dialects[0] or "", options).items():
         if role in SPARE or role in ways or role in claims:
             continue
-        layer = split(state.source.seen[some.name])[0]
+        layer = some.layer
         if len(sources) > 1:  # a kind of several layers: the one that holds this role
             layer = sources[leaf.part].as_read(some.captures)
         names = [f"{layer}/{n}" if layer else n for n in leaf.names]

@@ -85,6 +85,7 @@ class Layer(Rule):
     options: MappingOf[str, Any] = field(default_factory=dict)
     sizes: Sizes = field(default_factory=dict)
     roles: MappingOf[str, str] = field(default_factory=dict)
+    level: Pattern | None = None  # where `options` tell it by captures
     when: Test | None = None
 
 

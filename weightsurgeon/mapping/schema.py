@@ -32,7 +32,7 @@ from .checks import (
 )
 from .yaml_data import Document, Path
 
-_LATER = "rnn lstm gru conv_lstm mha gqa"
+_LATER = "rnn conv_lstm gqa"
 LATER_KINDS = frozenset(_LATER.split())
 REQUIRED: Any = object()
 

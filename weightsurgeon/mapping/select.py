@@ -12,7 +12,7 @@ from ..spec import DTYPES, TensorSpec
 
 Test = Callable[[str, TensorSpec, Meaning], bool]
 WORDS = ("role", "kind", "dtype", "rank", "min_size")
-_ROLES = {role for rows in LEAVES.values() for role in rows}
+_ROLES = {role.partition("@")[0] for rows in LEAVES.values() for role in rows}
 _KNOWN: Mapping[str, frozenset[str]] = {
     "role": frozenset(_ROLES.union(ROLE_GROUPS, *ROLE_GROUPS.values())),
     "kind": frozenset(LEAVES),
