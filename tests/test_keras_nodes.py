@@ -5,35 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from keras_json import layer, model, tensor
 
 import weightsurgeon as ws
 from weightsurgeon.errors import LimitExceeded
 from weightsurgeon.formats.base import Limits
 from weightsurgeon.formats.keras_nodes import nodes_of
-
-
-def tensor(layer: str, call: int = 0, shape: Any = (None, 4)) -> dict[str, Any]:
-    """A call's argument as Keras 3 writes it."""
-    config = {"shape": list(shape), "dtype": "float32", "keras_history": [layer, call, 0]}
-    return {"class_name": "__keras_tensor__", "config": config}
-
-
-def layer(kind: str, name: str, *calls: list[Any], **config: Any) -> dict[str, Any]:
-    """A layer and its calls."""
-    nodes = [{"args": [x if len(x) > 1 else x[0]], "kwargs": {}} for x in calls]
-    return {
-        "class_name": kind,
-        "name": name,
-        "config": {"name": name, **config},
-        "inbound_nodes": nodes,
-    }
-
-
-def model(layers: list[Any], inputs: list[Any], outputs: list[Any], name: str = "m") -> Any:
-    """A functional model."""
-    config = {"name": name, "layers": layers, "input_layers": inputs, "output_layers": outputs}
-    return {"class_name": "Functional", "config": config}
-
 
 SHARED = model(
     [

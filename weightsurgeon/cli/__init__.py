@@ -19,13 +19,16 @@ from ..errors import Interrupted, SurgeryError, shown
 
 COMMANDS = {
     "assemble": "make one checkpoint of several, each under its prefix",
-    "diff": "what a checkpoint is of another: identical, transposed, rounded, scaled, changed",
+    "branches": "which rows behind a concatenation belong to which branch, and their shares",
+    "coef": "the weights of a Dense layer by feature names, linear stacks as one",
     "connections": "the strongest inputs of a unit, or where it goes, and the tail",
+    "diff": "what a checkpoint is of another: identical, transposed, rounded, scaled, changed",
     "doctor": "what is wrong with the weights: NaN, gain, dead units, untrained, overflow",
+    "heads": "what the outputs of a model share, what belongs to one",
     "inspect": "what a checkpoint holds: names, shapes, dtypes, axes, roles, ties",
+    "invert": "write the way back of a mapping, as a mapping",
     "plot": "draw kernels, factors, maps, bands, histograms, norms as PNG or SVG",
     "port": "bring a checkpoint to another naming, layout and container",
-    "invert": "write the way back of a mapping, as a mapping",
     "report": "one self-contained HTML file: findings, statistics, histograms, pictures",
     "run": "run a plan: sources, steps, output, from a YAML file",
     "stats": "what the values are like: moments, quantiles, norms, NaN, histograms",
