@@ -30,7 +30,7 @@ CEILING = 250
 ROOMS = {
     "errors": "errors grouping table",
     "spec": "spec notation",
-    "kernels": "kernels",
+    "kernels": "kernels packed random_bits",
     "expr": "expr inverse blocks workers tally",
     "ops": "ops",
     "simplify": "simplify",
@@ -46,7 +46,7 @@ ROOMS = {
     "mapping": "mapping",
     "comparison": "comparison",
     "steps": "steps",
-    "planning": "planning carrying",
+    "planning": "planning surgery carrying",
     "writing": "writing",
     "api": "api",
     "inspection": "inspection",

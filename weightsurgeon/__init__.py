@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import assemble, open, port, run, verify
+    from .api import assemble, open, port, run, soft_update, verify
     from .errors import MappingError, SurgeryError
     from .formats.base import Checkpoint
     from .inspection.diff import diff
@@ -39,6 +39,7 @@ _HOMES = {
     "port": "api",
     "report": "inspection.report",
     "run": "api",
+    "soft_update": "api",
     "stats": "inspection.measuring",
     "verify": "api",
 }
@@ -56,6 +57,7 @@ __all__ = [
     "port",
     "report",
     "run",
+    "soft_update",
     "stats",
     "verify",
 ]

@@ -15,9 +15,10 @@ from .planning import plan_assemble, plan_port, plan_run
 from .reducing import Progress
 from .steps.reading import PlanLike
 from .steps.sides import PathLike, Policy, opened, rules_of, stated
+from .surgery import plan_soft_update
 from .writing import write
 
-__all__ = ["assemble", "open", "port", "run", "verify"]
+__all__ = ["assemble", "open", "port", "run", "soft_update", "verify"]
 
 
 def open(  # the verb of the library; the builtin is not used here
@@ -98,6 +99,30 @@ def assemble(
     """
     plan = plan_assemble(parts, out, ties, to, conflicts)
     return _carried_out(plan, "assemble", dry_run, progress, durable)
+
+
+def soft_update(
+    online: PathLike | Checkpoint,
+    target: PathLike | Checkpoint,
+    out: PathLike | None = None,
+    step: int | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    durable: bool = True,
+    **keys: Any,
+) -> Report:
+    """Move the tensors of `target` towards those of `online` by a fraction, into `out`.
+
+    `keys` are those of the step: one of `tau`, `decay` (1 − tau), `average` (k states so far:
+    tau = 1/(k + 1)); `steps`, `roles`, `rules`, `storage`, `match`, `mapping`, `nonfinite`,
+    `on_stall`. Parameters move, running statistics and counters are copied, integers never change
+    by computing. Without `out` the target is replaced. `step` numbers the update where random
+    numbers are asked for.
+
+    Errors: PlanError with every reason, before a byte of values is read; OutputError.
+    """
+    plan = plan_soft_update(online, target, out, step, **keys)
+    return _carried_out(plan, "soft-update", dry_run, progress, durable)
 
 
 def _carried_out(

@@ -31,6 +31,7 @@ COMMANDS = {
     "port": "bring a checkpoint to another naming, layout and container",
     "report": "one self-contained HTML file: findings, statistics, histograms, pictures",
     "run": "run a plan: sources, steps, output, from a YAML file",
+    "soft-update": "move a target a little towards its online twin: Polyak, EMA",
     "stats": "what the values are like: moments, quantiles, norms, NaN, histograms",
     "verify": "compare the values of two checkpoints, through a mapping",
 }
@@ -141,7 +142,7 @@ def _dispatch(args: list[str]) -> int:
     _listen()
     from .parser import invoke
 
-    return invoke(import_module(f".{args[0]}", __name__), args)
+    return invoke(import_module(f".{args[0].replace('-', '_')}", __name__), args)
 
 
 def _listen() -> None:

@@ -59,32 +59,18 @@ def _cast_compute(expr: Expr, block: Block, values: Sequence[Any]) -> Any:
     source, target = expr.inputs[0].spec.dtype, expr.spec.dtype
     import numpy as np
 
+    from ..packed import to_odd
+
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         via = x
         if source.name == "float64" and target.bits < 32 and target.name != "float16":
-            via = round_to_odd(x)  # ml_dtypes go through float32: two roundings
+            via = to_odd(x)  # ml_dtypes go through float32: two roundings
         narrowed = via.astype(target.numpy())
         if expr.params["overflow"] == "error" and loses(source, target):
             made = int(np.count_nonzero(np.isfinite(x) & ~np.isfinite(narrowed)))
             if made:
                 raise SpecError(f"{made} finite values have no place in {target}", "nonfinite")
     return narrowed
-
-
-def round_to_odd(x: Any) -> Any:
-    """Round float64 to float32 so that a second rounding, to fewer digits, is the only one.
-
-    Truncates, and sets the last bit where anything was cut off (Boldo and Melquiond 2008).
-    """
-    import numpy as np
-
-    y = x.astype(np.float32)
-    bits = y.view(np.uint32)
-    back = y.astype(np.float64)
-    finite = np.isfinite(y)
-    bits -= (finite & (np.abs(back) > np.abs(x))).astype(np.uint32)  # rounded away: step back
-    bits |= (finite & (back != x)).astype(np.uint32)
-    return y
 
 
 CAST = Op("cast", _cast_infer, lambda expr, block: [block], _cast_compute)

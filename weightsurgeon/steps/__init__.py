@@ -12,8 +12,9 @@ from typing import Any
 STEPS: dict[str, str] = {
     "transfer": ".transfer",
     "assemble": ".assemble",
+    "soft_update": ".soft_update",
 }
-LATER = ("soft_update", "prune", "merge", "cast", "verify")  # those not in STEPS
+LATER = ("prune", "merge", "cast", "verify")  # those not in STEPS
 
 
 def module_of(verb: str) -> Any:

@@ -11,6 +11,8 @@ from ..formats.base import Checkpoint, Source
 from ..mapping.rules import Mapping as Rules
 from ..neutral import mappings_of
 from ..opening import open_checkpoint
+from ..plan import Plan, Target
+from .work import Work
 
 PathLike = str | os.PathLike[str]
 Policy = str | Mapping[str, str] | Iterable[str]
@@ -79,3 +81,16 @@ def template_of(container: str, *sources: Source | None) -> Source | None:
     """Whose structure the container takes: that of the first source of its family."""
     families = module_of(container).CARRIES.templates
     return next((s for s in sources if s is not None and s.container in families), None)
+
+
+def in_layout_of(
+    target: Checkpoint, state: Checkpoint, rules: Rules, work: Work
+) -> tuple[Checkpoint, Plan]:
+    """A state brought through a mapping into the names and layouts of another, and how."""
+    from ..mapping.compile import Job, compile_plan
+    from ..mapping.derived import Derived
+
+    source = opened(state, *stated(rules, "source"), rules.hash)
+    there = dialect_of(rules, target, "", None, source)
+    made = compile_plan(Job(source, rules, Target(dialect=there), work.sources, target))
+    return Derived(made), made
