@@ -120,7 +120,7 @@ def test_a_mapping_given_as_a_plan_is_told_in_one_line(folder: Path) -> None:
 
 
 def test_the_mistakes_of_mappings_and_files_are_told_with_those_of_the_plan(folder: Path) -> None:
-    (folder / "bad.yaml").write_text(document("- {from: a, too: b}\n- {from: a, to: b, scale: 2}"))
+    (folder / "bad.yaml").write_text(document("- {from: a, too: b}\n- {from: a, to: b, scales: 2}"))
     (folder / "broken.safetensors").write_bytes(b"\xff" * 40)
     text = """\
 weightsurgeon: 1
@@ -140,7 +140,7 @@ output: {from: e, path: out.nope, ties: {}}
     wanted = [
         "bad.yaml:5: schema: the key 'to' is missing",
         "bad.yaml:5: schema: the key 'too' is unknown",
-        "bad.yaml:6: schema: the key 'scale' is not built yet",
+        "bad.yaml:6: schema: the key 'scales' is unknown; did you mean 'scale'?",
         "broken.safetensors: ",
         "gone.safetensors: there is no such file",
         "p.yaml:6: schema: the key 'dialekt' is unknown; did you mean 'dialect'?",

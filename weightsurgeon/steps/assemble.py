@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ..errors import MappingError, SpecError, shown
 from ..grouping import grouped
 from ..mapping.checks import anything, list_of, map_of, one_of, text
+from ..mapping.derived import with_history
 from ..mapping.schema import DIALECT, Key, Table
 from ..neutral import mappings_of
 from ..ops.reduction import DIFFER, Difference
@@ -97,7 +98,7 @@ def plan(given: Assembly, work: Work) -> Plan:
         desk.draft.line("unmatched-source", f"of {alias}: no part takes them", names)
     states, metadata = [work.states[alias] for alias in desk.used], _metadata(desk)
     hashes = [h for state in states for h in mappings_of(state.source)]
-    return Plan(
+    whole = Plan(
         outputs={name: simplify(made[name].expr) for name in outputs},
         sources=work.sources,
         target=Target(dialect=dialect),
@@ -106,10 +107,10 @@ def plan(given: Assembly, work: Work) -> Plan:
         origins={name: made[name].origin for name in outputs},
         checks=tuple(desk.checks),
         lines=tuple(desk.draft.lines),
-        notes=tuple(desk.notes),
         metadata=metadata,
-        mappings=tuple(dict.fromkeys([*hashes, *desk.mappings])),
+        mappings=tuple(hashes),
     )
+    return with_history(whole, desk.plans)
 
 
 def _of(form: str, part: Any, desk: Desk, place: Place, to: str | None) -> list[Piece]:

@@ -142,10 +142,7 @@ def _mapped(part: From, state: Checkpoint, desk: Desk, to: str | None) -> Checkp
         rules = automatic(state, None, state.dialect, to)
     dialect = rules.target.dialect or to or state.dialect
     plan = compile_plan(Job(state, rules, Target(dialect=dialect), sources))
-    desk.draft.lines += plan.lines
-    desk.checks += plan.checks
-    desk.notes += plan.notes
-    desk.mappings += plan.mappings
+    desk.plans.append(plan)
     return Derived(plan)
 
 

@@ -14,7 +14,7 @@ from ..errors import SpecError, shown
 from ..expr import Expr
 from ..formats.base import Checkpoint, Meaning
 from ..mapping.claim import neutral, split
-from ..plan import Check, Draft, Origin
+from ..plan import Check, Draft, Origin, Plan
 from ..spec import TensorSpec
 from .work import Work
 
@@ -72,8 +72,7 @@ class Desk:
         self.work, self.draft = work, Draft()
         self.used: dict[str, set[str]] = {}
         self.checks: list[Check] = []
-        self.notes: list[str] = []
-        self.mappings: list[str] = []
+        self.plans: list[Plan] = []  # of the mappings of parts
 
     def state(self, alias: str) -> Checkpoint:
         """A state that a part reads."""
