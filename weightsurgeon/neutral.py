@@ -11,13 +11,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import BrokenFile, SpecError, shown
-from .formats.base import Meaning, Source
+from .formats.base import OURS, Meaning, Source
 from .layout import solve
 from .notation import atoms, parse
 from .spec import Axes
 
 VERSION = "1"
-_PREFIX = "weightsurgeon."
 _OPTIONS = {"head": "heads"}  # axis: the option of a layer that gives its size
 FOREIGN_LOADERS = {"torch": "pt", "keras": "tf", "tf": "tf", "flax": "flax"}
 
@@ -57,7 +56,7 @@ def encode(
     foreign: Mapping[str, str],
 ) -> dict[str, str]:
     """The metadata of an output: foreign keys carried through, ours made anew."""
-    carried = {k: v for k, v in foreign.items() if not k.startswith(_PREFIX)}
+    carried = {k: v for k, v in foreign.items() if not k.startswith(OURS)}
     if dialect in FOREIGN_LOADERS:
         carried["format"] = FOREIGN_LOADERS[dialect]
     tensors = {name: entry for name, m in meanings.items() if (entry := _entry(m))}
@@ -70,7 +69,7 @@ def encode(
         "plan": plan,
         "mappings": _dump(sorted(mappings)),
     }
-    return {**carried, **{_PREFIX + key: value for key, value in ours.items()}}
+    return {**carried, **{OURS + key: value for key, value in ours.items()}}
 
 
 def _dump(value: Any) -> str:
@@ -143,17 +142,17 @@ def _one(source: Source, name: str) -> str:
 
 
 def _newer(source: Source) -> bool:
-    return source.metadata.get(_PREFIX + "version", VERSION) != VERSION
+    return source.metadata.get(OURS + "version", VERSION) != VERSION
 
 
 def _load(source: Source, key: str) -> Any:
-    text = source.metadata.get(_PREFIX + key)
+    text = source.metadata.get(OURS + key)
     if text is None or _newer(source):
         return None
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BrokenFile(source.path, _PREFIX + key, f"is no JSON: {error}") from error
+        raise BrokenFile(source.path, OURS + key, f"is no JSON: {error}") from error
 
 
 def _meaning(source: Source, name: str, entry: Mapping[str, Any]) -> Meaning:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from ..errors import FormatError, OutputError, SurgeryError, shown
 from .base import Limits, Order, Sink, Source
 from .files import File
+from .shard_index import INDEX_SUFFIX
 
 T = TypeVar("T")
 
@@ -29,7 +31,8 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    "safetensors": Format(".safetensors", (".safetensors",)),
+    "safetensors": Format(".safetensors", (".safetensors", ".safetensors.index.json")),
+    "safetensors-index": Format(".safetensors_index", (), kin="safetensors"),
     "torch": Format(".torch_zip", (".pt", ".pth", ".bin", ".ckpt"), "torch"),
     "torch-legacy": Format(".torch_legacy", (), kin="torch"),  # read only
     "keras": Format(".keras_zip", (".keras",), "keras"),
@@ -37,6 +40,7 @@ FORMATS = {
     "keras-h5": Format(".keras_legacy", (".h5", ".hdf5"), "keras"),
 }
 
+NOTHING = "is a folder without a safetensors file or an index of shards"
 HEAD = 512  # enough of a file to tell every container
 
 
@@ -56,12 +60,32 @@ def container_of(path: str) -> str:
 
 def open_source(path: str, limits: Limits | None = None) -> Source:
     """Open a checkpoint by content; a suffix that says otherwise is a remark of the source."""
-    file = File(path)
+    file = File(in_folder(path))
     try:
         return boundary(path, lambda: _open(file, limits or Limits()))
     except BaseException:
         file.close()
         raise
+
+
+def in_folder(path: str) -> str:
+    """The one checkpoint of a folder: its safetensors file, else its index; a file stays itself.
+
+    Errors: FormatError where a folder holds none, or several.
+    """
+    if not Path(path).is_dir():
+        return path
+    found = sorted(p for p in Path(path).iterdir() if p.name.endswith(INDEX_SUFFIX))
+    singles = sorted(p for p in Path(path).iterdir() if p.suffix == ".safetensors")
+    # readers take the plain file of a name before the index of that name
+    plain = [p for p in singles if not found or f"{p.name}.index.json" in {i.name for i in found}]
+    candidates = plain or found
+    if len(candidates) == 1:
+        return str(candidates[0])
+    what = (
+        f"holds {len(candidates)} checkpoints: {', '.join(shown(p.name) for p in candidates[:5])}"
+    )
+    raise FormatError(path, "", f"is a folder that {what}; name one" if candidates else NOTHING)
 
 
 def _open(file: File, limits: Limits) -> Source:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..expr import Array
 
 Shape = tuple[int, ...]
+OURS = "weightsurgeon."  # how all keys begin that we write into the metadata of files
 
 
 class Extent(NamedTuple):
@@ -150,6 +151,8 @@ class Order:
     template   a Source of the container's family whose structure (paths, config) is taken
     align      (name, offset): this tensor should lie at this offset modulo 4096, so that the run
                of raw bytes that starts with it is copied page by page; a wish, not an order
+    shard_bytes  how large a file of a set may get, 0 for one file that takes the place of a set;
+               None where nobody asked for sets
     """
 
     specs: Mapping[str, TensorSpec]
@@ -157,6 +160,7 @@ class Order:
     metadata: Mapping[str, str] = field(default_factory=dict)
     template: Source | None = None
     align: tuple[str, int] | None = None
+    shard_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class AtomicFile:
         os.close(self.fd)
         self.fd = -1
         if durable:
-            _sync_folder(self.target.parent)
+            sync_folder(self.target.parent)
 
     def abort(self) -> None:
         """Remove the temporary; harmless after a commit."""
@@ -124,26 +124,30 @@ def _sweep(target: Path) -> None:
     except OSError:
         return  # an unreadable folder is reported when the temporary is made
     for path in stale:
-        _unlink_if_dead(path)
+        remove_dead(path)
 
 
-def _unlink_if_dead(path: Path) -> None:
+def remove_dead(path: Path) -> bool:
+    """Remove a temporary unless its writer lives; says whether it is gone."""
     try:
         # for reading: the temporary of a read-only file is read-only; and no FIFO shall hang
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        return
+        return False
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(fd).st_ino == path.lstat().st_ino:
             path.unlink()
+            return True
     except OSError:
         pass  # locked: its writer lives
     finally:
         os.close(fd)
+    return False
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     with suppress(OSError):  # published it is; only that it outlives a power loss is not certain
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -1,54 +1,26 @@
 """safetensors: u64 header length, JSON header, then the tensors, tiling the rest exactly.
 
-Our own reader and writer. The reader checks every range before anything is allocated; the writer
-streams, and is deterministic where the published one is not (its metadata order changes from run
-to run, and non-contiguous numpy arrays come out scrambled).
+Our own reader: it checks every range before anything is allocated. How a file is laid out is in
+`safetensors_layout`, how a set of files is written in `sharded_sink`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BrokenFile, LimitExceeded, SpecError
+from ..errors import BrokenFile, LimitExceeded, OutputError, SpecError, shown
 from ..expr import Block
 from ..spec import DTYPES, TensorSpec, checked_shape
-from .base import Carries, Extent, Limits, Order, Slot, Source
+from .base import Carries, Extent, Limits, Order, Sink, Slot, Source
 from .files import File, read_block
 from .json_data import loads
+from .safetensors_layout import CODES, METADATA, create_file
+from .shard_index import INDEX_SUFFIX
 
 if TYPE_CHECKING:
     from ..expr import Array
-    from .file_sink import FileSink
-
-_CODES = {
-    "F64": "float64",
-    "F32": "float32",
-    "F16": "float16",
-    "BF16": "bfloat16",
-    "F8_E4M3": "float8_e4m3fn",
-    "F8_E5M2": "float8_e5m2",
-    "F8_E4M3FNUZ": "float8_e4m3fnuz",
-    "F8_E5M2FNUZ": "float8_e5m2fnuz",
-    "F8_E8M0": "float8_e8m0fnu",
-    "F6_E2M3": "float6_e2m3fn",
-    "F6_E3M2": "float6_e3m2fn",
-    "F4": "float4_e2m1fn",
-    "I64": "int64",
-    "I32": "int32",
-    "I16": "int16",
-    "I8": "int8",
-    "U64": "uint64",
-    "U32": "uint32",
-    "U16": "uint16",
-    "U8": "uint8",
-    "BOOL": "bool",
-    "C64": "complex64",
-}
-_NAMES = {name: code for code, name in _CODES.items()}
-_METADATA = "__metadata__"
-CARRIES = Carries(frozenset(_NAMES), ties=False, reserved=frozenset({_METADATA}))
+CARRIES = Carries(frozenset(CODES.values()), ties=False, reserved=frozenset({METADATA}))
 _DIALECTS = {"pt": "torch", "tf": "keras", "flax": "flax"}
 
 
@@ -74,7 +46,7 @@ class SafetensorsSource(Source):
         self.offsets: dict[str, int] = {}
         extra = set[str]()
         for name, entry in header.items():
-            if name == _METADATA:
+            if name == METADATA:
                 self.metadata = _strings(file.path, entry)
             else:
                 spec, offset = _entry(file, name, entry, start)
@@ -137,14 +109,14 @@ def open(file: File, limits: Limits) -> Source:
 
 def _strings(path: str, entry: Any) -> dict[str, str]:
     if not isinstance(entry, dict) or not all(isinstance(v, str) for v in entry.values()):
-        raise BrokenFile(path, _METADATA, "is not a map of strings")
+        raise BrokenFile(path, METADATA, "is not a map of strings")
     return entry
 
 
 def _entry(file: File, name: str, entry: Any, start: int) -> tuple[TensorSpec, int]:
     try:
         code, (begin, end) = entry["dtype"], entry["data_offsets"]
-        dtype, shape = DTYPES[_CODES[code]], checked_shape(entry["shape"])
+        dtype, shape = DTYPES[CODES[code]], checked_shape(entry["shape"])
     except SpecError as error:
         raise BrokenFile(file.path, name, str(error)) from error
     except (KeyError, TypeError, ValueError) as error:
@@ -169,34 +141,13 @@ def _slot(name: str) -> Slot:
 # -- writing ---------------------------------------------------------------------------------
 
 
-def create(path: str, order: Order) -> FileSink:
-    """Lay out the file: widest items first, so that every tensor is aligned to its item."""
-    from .file_sink import FileSink
+def create(path: str, order: Order) -> Sink:
+    """One file, or a set of shards and their index where the order says how large they are."""
+    if order.shard_bytes is None:
+        if path.lower().endswith(INDEX_SUFFIX):
+            text = "is an index of shards: say how large they are, or give the name of one file"
+            raise OutputError(f"{shown(path)}: {text}")
+        return create_file(path, order)
+    from .sharded_sink import create_shards
 
-    names = sorted(order.specs, key=lambda n: -order.specs[n].dtype.bits)
-    entries: dict[str, Any] = {}
-    if order.metadata:
-        entries[_METADATA] = dict(sorted(order.metadata.items()))
-    at = 0
-    for name in names:
-        spec = order.specs[name]
-        span = [at, at + spec.nbytes]
-        code = _NAMES[spec.dtype.name]
-        entries[name] = {"dtype": code, "shape": list(spec.shape), "data_offsets": span}
-        at += spec.nbytes
-    header = json.dumps(entries, separators=(",", ":")).encode()
-    offsets = {n: entries[n]["data_offsets"][0] for n in names}
-    start = _start(8 + len(header), offsets, order.align)
-    head = (start - 8).to_bytes(8, "little") + header.ljust(start - 8)
-    places = {n: start + offset for n, offset in offsets.items()}
-    return FileSink(path, order.specs, places, [(0, head)], start + at)
-
-
-def _start(least: int, offsets: Mapping[str, int], align: tuple[str, int] | None) -> int:
-    """Where data begin: a multiple of 64, or so that the named tensor lies as wished in a page."""
-    if align is None:
-        return -(-least // 64) * 64
-    name, wished = align
-    if (wished - offsets[name]) % 8:
-        return _start(least, offsets, None)  # readers want items where they can be addressed
-    return least + (wished - offsets[name] - least) % 4096
+    return create_shards(path, order)
