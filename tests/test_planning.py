@@ -215,7 +215,7 @@ def test_a_plan_explains_itself(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("out.xyz", "no container has this suffix; known: .safetensors .pt"),
+        ("out.xyz", "no container has this suffix; known: .safetensors .safetensors.index.json"),
         ("out", "no container has this suffix"),
         ("out.keras", "keras needs a structure to fill: give --template or --into"),
         ("out.weights.h5", "needs a structure to fill"),

@@ -85,9 +85,11 @@ def refused(folder: Path, text: str) -> list[str]:
         ),
         (
             "out.safetensors}",
-            "o.safetensors, shard_size: 5GB}",
-            ["p.yaml:6: schema: the key 'shard_size' is not built yet"],
+            "o.safetensors, shard_size: 5GBs}",
+            ["p.yaml:6: schema: shard_size wants a size as in 5GB or 500MiB, or none"],
         ),
+        ("out.safetensors}", "o.pt, shard_size: 1B}", ["p.yaml:6: schema: torch has no shards"]),
+        ("out.safetensors}", "o.pt, metadata: {}}", ["the key 'metadata' is not built yet"]),
         ("output:", "otput:", ["the key 'output' is missing", "unknown; did you mean 'output'?"]),
         ("a.safetensors", "z.safetensors", ["z.safetensors: there is no such file"]),
         (
@@ -148,7 +150,7 @@ output: {from: e, path: out.nope, ties: {}}
         "p.yaml:9: schema: there is no 'nowhere' here",
         "p.yaml:10: schema: kept wants error | list",
         "p.yaml:11: schema: the key 'prune' is not built yet",
-        "p.yaml:12: schema: the key 'ties' is not built yet",
+        "p.yaml:12: schema: ties wants store | repeat",
         "p.yaml:12: schema: there is no 'e' here",
         "no container has this suffix",
     ]

@@ -33,6 +33,25 @@ def carried(plan: Plan) -> Plan:
     return plan
 
 
+def repeated(plan: Plan) -> Plan:
+    """The plan with tied tensors written under each of their names, for readers that insist."""
+    if not plan.ties:
+        return plan
+    ties = plan.ties.items()
+    outputs = {**plan.outputs, **{other: plan.outputs[name] for other, name in ties}}
+    meanings = {**plan.meanings, **{o: plan.meanings[n] for o, n in ties if n in plan.meanings}}
+    origins = {**plan.origins, **{o: plan.origins[n] for o, n in ties if n in plan.origins}}
+    line = Line("tied", "written under each of their names, tied no more", tuple(plan.ties))
+    return replace(
+        plan,
+        outputs=outputs,
+        meanings=meanings,
+        origins=origins,
+        ties={},
+        lines=(*plan.lines, line),
+    )
+
+
 def _without_optimizer(plan: Plan) -> Plan:
     """The optimizer's state has no place in a structure that is filled: left out, and told."""
     left = [name for name, m in plan.meanings.items() if m.role == "optimizer"]

@@ -43,12 +43,16 @@ class Line(NamedTuple):
 
 
 class Target(NamedTuple):
-    """Where the outputs go; no path means that nothing is written."""
+    """Where the outputs go; no path means that nothing is written.
+
+    shard_bytes: how large a file of a set may get; 0 for one file in the place of a set
+    """
 
     path: str = ""
     container: str = ""
     dialect: str | None = None
     template: Source | None = None
+    shard_bytes: int | None = None
 
 
 class Check(NamedTuple):

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .carrying import carried
-from .errors import OutputError, SpecError, shown
+from .carrying import carried, repeated
+from .errors import OutputError, SpecError
 from .formats import FORMATS, container_of
 from .formats.base import Checkpoint, Source
 from .mapping import policy as policies
@@ -23,7 +23,8 @@ from .mapping.folding import folded, plain, with_folds
 from .mapping.rules import Mapping as Rules
 from .plan import Draft, Plan, Target
 from .steps import module_of
-from .steps.reading import JobFile, Output, PlanLike, read_job
+from .steps.output import container_asked
+from .steps.reading import JobFile, PlanLike, read_job
 from .steps.sides import PathLike, Policy, dialect_of, opened, rules_of, stated, template_of
 from .steps.work import Step, Work
 
@@ -85,7 +86,7 @@ def plan_run(
     draft, states, made = Draft(), dict[str, Checkpoint](), list[Plan]()
     for problem in job.problems:
         draft.problem(problem)
-    container = draft.attempt(lambda: _container(job.output)) or ""
+    container = draft.attempt(lambda: container_asked(job.output)) or ""
     files = {**{a: (path, None) for a, path in given.items()}, **job.sources}
     for alias, (file, dialect) in files.items():
         checkpoint = draft.attempt(lambda f=file, d=dialect: opened(f, d))  # type: ignore[misc]
@@ -96,7 +97,7 @@ def plan_run(
     for step in job.steps:
         if any(name not in states for name in step.reads):
             continue  # that it is missing is told already
-        target = Target(job.output.path, container) if step.name == job.output.source else Target()
+        target = job.output.target(container) if step.name == job.output.source else Target()
         work = Work(states, sources, target, step.place, number)
         planned = draft.attempt(lambda s=step, w=work: _planned(s, w))  # type: ignore[misc]
         if planned is None:
@@ -107,7 +108,8 @@ def plan_run(
             last = planned if step.name == job.output.source else last
     draft.refuse_if_problems()
     last = last or as_it_is(states[job.output.source], sources)
-    return carried(_directed(with_history(last, made), job, container))
+    whole = _directed(with_history(last, made), job, container)
+    return carried(repeated(whole) if job.output.repeat else whole)
 
 
 def _planned(step: Step, work: Work) -> Plan:
@@ -117,19 +119,6 @@ def _planned(step: Step, work: Work) -> Plan:
     except SpecError as error:
         raise step.place.refused(str(error), id=error.id) from error
     return plan
-
-
-def _container(output: Output) -> str:
-    """The container of a plan's output: what it says, or what its suffix says."""
-    if output.container is None:
-        try:
-            return container_of(output.path)
-        except OutputError as error:
-            raise output.place.refused(str(error)) from error
-    if output.container not in FORMATS:
-        text = f"no container {shown(output.container)!r}; known: {', '.join(FORMATS)}"
-        raise output.place.refused(text)
-    return output.container
 
 
 def _directed(plan: Plan, job: JobFile, container: str) -> Plan:
@@ -144,7 +133,8 @@ def _directed(plan: Plan, job: JobFile, container: str) -> Plan:
         text = f"{container} holds {asked} layouts, these tensors lie as in {dialect}"
         raise job.output.place.refused(f"{text}; add a step transfer: {{to: {asked}}}", id="axes")
     template = template_of(container, *_alike_first(plan))
-    return replace(plan, target=Target(job.output.path, container, asked or dialect, template))
+    target = job.output.target(container)
+    return replace(plan, target=target._replace(dialect=asked or dialect, template=template))
 
 
 def _alike_first(plan: Plan) -> list[Source]:
@@ -170,3 +160,11 @@ def plan_assemble(
     steps = [{"assemble": step | ({"to": to} if to is not None else {})}]
     output = {"from": "assembled", "path": os.fspath(out)}
     return plan_run({"weightsurgeon": 1, "steps": steps, "output": output}, aliases=files)
+
+
+def plan_reshard(
+    src: PathLike | Checkpoint, out: PathLike, shard_size: str | int, ties: str = "store"
+) -> Plan:
+    """The plan that changes nothing but into how many files the tensors are divided."""
+    output = {"from": "source", "path": os.fspath(out), "shard_size": shard_size, "ties": ties}
+    return plan_run({"weightsurgeon": 1, "output": output}, aliases={"source": src})

@@ -44,4 +44,5 @@ def order_of(plan: Plan) -> Order:
         list(plan.mappings),
         plan.metadata,
     )
-    return Order(plan.specs, plan.ties, metadata, plan.target.template, align(plan))
+    target = plan.target
+    return Order(plan.specs, plan.ties, metadata, target.template, align(plan), target.shard_bytes)

@@ -30,6 +30,7 @@ COMMANDS = {
     "plot": "draw kernels, factors, maps, bands, histograms, norms as PNG or SVG",
     "port": "bring a checkpoint to another naming, layout and container",
     "report": "one self-contained HTML file: findings, statistics, histograms, pictures",
+    "reshard": "divide a checkpoint into files of a size, or join it into one",
     "run": "run a plan: sources, steps, output, from a YAML file",
     "soft-update": "move a target a little towards its online twin: Polyak, EMA",
     "stats": "what the values are like: moments, quantiles, norms, NaN, histograms",

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from ..errors import FormatError, OutputError, SurgeryError, shown
 from .base import Limits, Order, Sink, Source
 from .files import File
-from .shard_index import INDEX_SUFFIX
+from .shard_index import INDEX_SUFFIX, is_shard_of
 
 T = TypeVar("T")
 
@@ -75,10 +75,11 @@ def in_folder(path: str) -> str:
     """
     if not Path(path).is_dir():
         return path
-    found = sorted(p for p in Path(path).iterdir() if p.name.endswith(INDEX_SUFFIX))
-    singles = sorted(p for p in Path(path).iterdir() if p.suffix == ".safetensors")
-    # readers take the plain file of a name before the index of that name
-    plain = [p for p in singles if not found or f"{p.name}.index.json" in {i.name for i in found}]
+    files = sorted(Path(path).iterdir())
+    found = [p for p in files if p.name.endswith(INDEX_SUFFIX)]
+    plain = [p for p in files if p.suffix == ".safetensors" and not is_shard_of(None, p.name)]
+    if found:  # readers take the plain file of a name before the index of that name
+        plain = [p for p in plain if p.with_name(f"{p.name}.index.json") in found]
     candidates = plain or found
     if len(candidates) == 1:
         return str(candidates[0])

@@ -79,7 +79,7 @@ def open(file: File, limits: Limits) -> Source:
         raise LimitExceeded(file.path, "weight_map", f"{what}; raise --limit tensors or files")
     shards = dict[str, Source]()
     try:
-        for name in dict.fromkeys(files.values()):
+        for name in sorted(set(files.values())):  # an index is in the order of its keys
             shards[name] = _shard(file.path, name, limits)
         _agree(file.path, files, shards)
         source = ShardedSource(file, shards, files)

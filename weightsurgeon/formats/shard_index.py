@@ -52,10 +52,11 @@ def shard_name(stem: str, number: int, count: int, tag: str = "") -> str:
     return f"{stem}-{number:05}-of-{count:05}{'-' if tag else ''}{tag}{SUFFIX}"
 
 
-def is_shard_of(stem: str, name: str) -> bool:
-    """Whether a file's name is one that `shard_name` gives."""
+def is_shard_of(stem: str | None, name: str) -> bool:
+    """Whether a file's name is one that `shard_name` gives, for a stem or (None) for any."""
+    head = r"[^/]+" if stem is None else re.escape(stem)
     tail = r"-[0-9]{5,}-of-[0-9]{5,}(-[0-9a-f]{8})?\.safetensors"
-    return re.fullmatch(re.escape(stem) + tail, name) is not None
+    return re.fullmatch(head + tail, name) is not None
 
 
 def encoded(files: Mapping[str, str], nbytes: int, metadata: Mapping[str, str]) -> bytes:

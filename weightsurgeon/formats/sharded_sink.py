@@ -1,9 +1,9 @@
 """A set of shards that becomes the checkpoint in one moment: when its index is renamed.
 
-The new index is written first, beside its place, and so tells the next run what a killed one may
-have left. Every shard is whole before it gets its name; no shard takes the name of one that the
-published index uses, so that the old set stays whole until the new index replaces the old. Only
-then goes what only the old index named.
+The new index and a copy of the old one are written first, beside their place, and so tell the next
+run what a killed one may have left. Every shard is whole before it gets its name; no shard takes
+the name of one that the published index uses, so that the old set stays whole until the new index
+replaces the old. Only then goes what only the old index named.
 """
 
 from __future__ import annotations
@@ -35,8 +35,6 @@ def create_shards(path: str, order: Order) -> Sink:
     """Shards of the order's size and their index; one file where one shard holds all."""
     shards = divided(order.specs, order.shard_bytes) if order.shard_bytes else [list(order.specs)]
     stem = Path(stem_of(path))
-    if not stem.parent.is_dir():
-        raise OutputError(f"{shown(path)}: there is no folder {shown(stem.parent)}")
     folder = Folder(stem)
     try:
         return ShardedSink(folder, order, shards)
@@ -55,7 +53,12 @@ class Folder:
         self.path, self.stem = stem.parent, stem.name
         self.index = self.path / f"{self.stem}{SUFFIX}.index.json"
         self.single = self.path / f"{self.stem}{SUFFIX}"
-        self.fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.made = not self.path.exists()
+        try:
+            self.path.mkdir(exist_ok=True)  # a set has a folder of its own, if it is one level new
+            self.fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise output_error(self.path, error) from error
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -65,7 +68,7 @@ class Folder:
         self._sweep()
 
     def _sweep(self) -> None:
-        """Remove the shards that an unpublished index names, and all dead temporaries."""
+        """Remove shards that only an unpublished index names, and all dead temporaries."""
         stale = re.escape(f".{self.stem}") + r"(-[0-9]+-of-[0-9]+(-[0-9a-f]{8})?)?"
         ours = re.compile(stale + r"\.safetensors(\.index\.json)?\.[0-9]+\.[0-9a-f]{8}\.tmp")
         kept = named(self.old, self.stem)
@@ -84,6 +87,9 @@ class Folder:
         """Let the next writer in; harmless when repeated."""
         if self.fd >= 0:
             os.close(self.fd)
+            if self.made:
+                with suppress(OSError):  # it is not empty: the set stands in it
+                    self.path.rmdir()
         self.fd = -1
 
 
@@ -96,6 +102,7 @@ class ShardedSink:
         self.sinks, self.published = list[FileSink](), set[str]()
         self.homes: dict[str, FileSink] = {}
         self.index: AtomicFile | None = None
+        self.former: AtomicFile | None = None  # the old index once more, never published
         self._durable = True
         try:
             files = self._names(order, shards)
@@ -135,11 +142,9 @@ class ShardedSink:
         places = {name: file for file, names in zip(files, shards, strict=True) for name in names}
         nbytes = sum(spec.nbytes for spec in order.specs.values())
         data = encoded(places, nbytes, order.metadata)
-        self.index = AtomicFile(self.folder.index, len(data))
-        try:
-            write_all(self.index.fd, memoryview(data), 0)
-        except OSError as error:
-            raise output_error(self.path, error) from error
+        self.index = _written(self.folder.index, data)
+        if self.folder.old:
+            self.former = _written(self.folder.index, self.folder.old)
 
     def write(self, name: str, block: Block, values: Array, shape: Shape | None = None) -> None:
         """Write a block of a tensor at its place in its shard."""
@@ -167,7 +172,7 @@ class ShardedSink:
             (self.folder.index if self.index is None else self.folder.single).unlink()
         if self._durable:
             sync_folder(self.folder.path)
-        self.folder.close()
+        self._close()
 
     def abort(self) -> None:
         """Remove what is not published; harmless after a commit."""
@@ -176,7 +181,26 @@ class ShardedSink:
         if self.index is not None:
             self.folder.unlink(self.published)
             self.index.abort()
+        self._close()
+
+    def _close(self) -> None:
+        if self.former is not None:
+            self.former.abort()
         self.folder.close()
+
+
+def _written(path: Path, data: bytes) -> AtomicFile:
+    """An unpublished file of these bytes: should we be killed, the next run reads there what the
+    new set and the old one are made of."""
+    file = AtomicFile(path, len(data))
+    try:
+        write_all(file.fd, memoryview(data), 0)
+    except BaseException as error:
+        file.abort()
+        if isinstance(error, OSError):
+            raise output_error(path, error) from error
+        raise
+    return file
 
 
 def _part(order: Order, names: list[str], one_of_many: bool) -> Order:

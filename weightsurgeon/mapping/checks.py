@@ -6,6 +6,7 @@ models, a third of the time in which a gigabyte is copied.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -128,6 +129,16 @@ def number(value: Any) -> Problems:
     """A number, or the word base."""
     if value != "base" and not (type(value) is int or isinstance(value, Decimal)):
         yield (), "wants a number, or base"
+
+
+def shard_size(value: Any) -> Problems:
+    """How large a file of a set may get: bytes, a number with a unit, or none."""
+    fits = isinstance(value, str) and (value == "none" or BYTES.fullmatch(value))
+    if not fits and (type(value) is not int or value <= 0):
+        yield (), "wants a size as in 5GB or 500MiB, or none"
+
+
+BYTES = re.compile(r"([1-9][0-9]{0,8}(?:\.[0-9]{1,6})?) ?([kKMGT]?)(i?)B")
 
 
 def one_of(*words: Any) -> Check:

@@ -22,6 +22,7 @@ from .checks import (
     options,
     padding,
     reach,
+    shard_size,
     size,
     size_or_parts,
     some,
@@ -110,13 +111,19 @@ PLAN: Table = {
     "output": Key(anything),
 }
 SOURCE: Table = {"path": Key(text), "dialect": Key(DIALECT, None)}
-OUTPUT: Table = {"from": Key(text), "path": Key(text), "format": Key(text, None)}
+OUTPUT: Table = {
+    "from": Key(text),
+    "path": Key(text),
+    "format": Key(text, None),
+    "shard_size": Key(shard_size, None),
+    "ties": Key(one_of("store", "repeat"), "store"),
+}
 
 _NOT_BUILT: dict[int, str] = {
     id(FORMS["layer"]): "fold_into eps",
     id(SIDE): "optional_segment",
     id(MAPPING): "sources",
-    id(OUTPUT): "shard_size ties metadata",
+    id(OUTPUT): "metadata",
 }
 
 

@@ -18,19 +18,11 @@ from ..mapping.rules import Mapping as Rules
 from ..mapping.yaml_data import Document, Path
 from . import LATER, STEPS, module_of
 from .given import document_of, with_settings
+from .output import Output, read_output
 from .work import Place, Step
 
 T = TypeVar("T")
 PlanLike = str | os.PathLike[str] | Mapping[str, Any]
-
-
-class Output(NamedTuple):
-    """Where the state `source` goes; `place` is that of the output in the plan."""
-
-    source: str
-    path: str
-    container: str | None
-    place: Place
 
 
 class JobFile(NamedTuple):
@@ -193,8 +185,7 @@ class _Reader:
         m = self.table(schema.OUTPUT, entry, at)
         if isinstance(m.get("from"), str):
             self.reads(m["from"], (*at, "from"))
-        path = str(self.folder / str(m.get("path")))
-        return Output(str(m.get("from")), path, m.get("format"), Place(self.document, at))
+        return read_output(m, self.folder, Place(self.document, at))
 
     def table(self, table: schema.Table, value: Any, at: Path, later: str = "") -> dict[str, Any]:
         found, problems = schema.validate(table, value, self.document, at, later)
