@@ -20,7 +20,7 @@ def written(path: Path, tensors: dict[str, Array], **more: Any) -> str:
     specs = {n: TensorSpec(dtype_of(v.dtype), v.shape) for n, v in tensors.items()}
     sink = create_sink("safetensors", str(path), Order(specs, **more))
     for name, values in tensors.items():
-        sink.write(name, whole(specs[name]), values)
+        sink.write(name, whole(specs[name]), np.ascontiguousarray(values).reshape(values.shape))
     sink.commit()
     return str(path)
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "heads": "what the outputs of a model share, what belongs to one",
     "inspect": "what a checkpoint holds: names, shapes, dtypes, axes, roles, ties",
     "invert": "write the way back of a mapping, as a mapping",
+    "match": "which tensors of another checkpoint may be these, whatever their names",
     "plot": "draw kernels, factors, maps, bands, histograms, norms as PNG or SVG",
     "port": "bring a checkpoint to another naming, layout and container",
     "report": "one self-contained HTML file: findings, statistics, histograms, pictures",
@@ -34,6 +35,7 @@ COMMANDS = {
     "run": "run a plan: sources, steps, output, from a YAML file",
     "soft-update": "move a target a little towards its online twin: Polyak, EMA",
     "stats": "what the values are like: moments, quantiles, norms, NaN, histograms",
+    "track": "how norms move over a series of checkpoints",
     "verify": "compare the values of two checkpoints, through a mapping",
 }
 OK, DIFFERENT, BAD_INPUT, BUG = 0, 1, 2, 70
