@@ -30,7 +30,7 @@ CEILING = 250
 ROOMS = {
     "errors": "errors grouping table",
     "spec": "spec notation",
-    "kernels": "kernels packed random_bits",
+    "kernels": "kernels packed random_bits ranking",
     "expr": "expr inverse blocks workers tally",
     "ops": "ops",
     "simplify": "simplify",

@@ -185,21 +185,39 @@ def test_what_was_written_is_what_was_meant(source: Source, tmp_path: Path) -> N
 
 
 SUMS = {"norms": 1, "inner": 2}  # by inputs: the last bit of a sum depends on how it is parted
+EXACT: dict[str, tuple[int, dict[str, Any]]] = {  # row: how many inputs, and params
+    "differ": (2, {}),
+    "not_finite": (1, {}),
+    "rank": (1, {"kind": "float16", "n": 60, "count": 20}),
+    "unit_scores": (1, {"shape": (60,), "sizes": (7,), "norm": "linf"}),
+}
 
 
-@pytest.mark.parametrize("name", [name for name in REDUCTIONS if name not in SUMS])
+def test_every_reduction_is_drawn() -> None:
+    assert {*EXACT, *SUMS} == REDUCTIONS.keys()
+
+
+@pytest.mark.parametrize("name", EXACT)
 @given(seed=st.integers(0, 9), cuts=st.lists(st.integers(0, 60), max_size=4).map(sorted))
 def test_a_fold_in_parts_merged_is_the_fold(name: str, seed: int, cuts: list[int]) -> None:
     row = REDUCTIONS[name]
+    count, params = EXACT[name]
     a, b = noise((60,), "float16", seed), noise((60,), "float16", seed)
     b.view("u2")[seed::7] ^= 3
+    inputs = (a, b)[:count]
     spans = list(zip([0, *cuts], [*cuts, 60], strict=True))
-    whole = row.finish(row.fold(row.start(), 0, a, b))
-    chain, merged = row.start(), row.start()
+
+    def start() -> Any:
+        return row.start(**params)
+
+    whole = row.finish(row.fold(start(), 0, *inputs))
+    chain, merged = start(), start()
     for lo, hi in spans:
-        chain = row.fold(chain, lo, a[lo:hi], b[lo:hi])
-        merged = row.merge(merged, row.fold(row.start(), lo, a[lo:hi], b[lo:hi]))
-    assert row.finish(chain) == row.finish(merged) == whole
+        runs = [x[lo:hi] for x in inputs]
+        chain = row.fold(chain, lo, *runs)
+        merged = row.merge(merged, row.fold(start(), lo, *runs))
+    np.testing.assert_equal(row.finish(chain), whole)
+    np.testing.assert_equal(row.finish(merged), whole)
 
 
 @pytest.mark.parametrize(("name", "count"), SUMS.items())

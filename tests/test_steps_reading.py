@@ -59,7 +59,6 @@ def refused(folder: Path, text: str) -> list[str]:
             ["p.yaml:3: schema: dialect wants keras"],
         ),
         ("transfer: {", "cast: {", ["p.yaml:5: schema: the key 'cast' is not built yet"]),
-        ("transfer: {", "prune: {", ["the key 'prune' is not built yet"]),
         ("transfer: {", "merge: {", ["the key 'merge' is not built yet"]),
         ("transfer: {", "verify: {", ["the key 'verify' is not built yet"]),
         ("transfer: {", "transfor: {", ["the key 'transfor' is unknown; did you mean 'transfer'?"]),
@@ -135,7 +134,7 @@ steps:
 - transfer: {from: a, mapping: bad.yaml, as: b}
 - transfer: {from: nowhere, as: c}
 - transfer: {from: gone, into: broken, as: d, kept: maybe}
-- prune: {from: a}
+- merge: {from: a}
 output: {from: e, path: out.nope, ties: {}}
 """
     lines = refused(folder, text)
@@ -149,7 +148,7 @@ output: {from: e, path: out.nope, ties: {}}
         "p.yaml:6: schema: nothing reads 'unread'",
         "p.yaml:9: schema: there is no 'nowhere' here",
         "p.yaml:10: schema: kept wants error | list",
-        "p.yaml:11: schema: the key 'prune' is not built yet",
+        "p.yaml:11: schema: the key 'merge' is not built yet",
         "p.yaml:12: schema: ties wants store | repeat",
         "p.yaml:12: schema: there is no 'e' here",
         "no container has this suffix",

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import assemble, open, port, run, soft_update, verify
+    from .api import assemble, open, port, prune, run, soft_update, verify
     from .errors import MappingError, SurgeryError
     from .formats.base import Checkpoint
     from .inspection.diff import diff
@@ -37,6 +37,7 @@ _HOMES = {
     "doctor": "inspection.doctor",
     "open": "api",
     "port": "api",
+    "prune": "api",
     "report": "inspection.report",
     "run": "api",
     "soft_update": "api",
@@ -55,6 +56,7 @@ __all__ = [
     "doctor",
     "open",
     "port",
+    "prune",
     "report",
     "run",
     "soft_update",

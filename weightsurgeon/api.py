@@ -11,14 +11,15 @@ from .mapping.rules import Mapping as Rules
 from .opening import open_checkpoint
 from .outcome import Report, report
 from .plan import Plan
-from .planning import plan_assemble, plan_port, plan_run
+from .planning import plan_assemble, plan_port, plan_run, plan_step
 from .reducing import Progress
+from .steps.prune_keys import AMOUNT
 from .steps.reading import PlanLike
 from .steps.sides import PathLike, Policy, opened, rules_of, stated
 from .surgery import plan_soft_update
 from .writing import write
 
-__all__ = ["assemble", "open", "port", "run", "soft_update", "verify"]
+__all__ = ["assemble", "open", "port", "prune", "run", "soft_update", "verify"]
 
 
 def open(  # the verb of the library; the builtin is not used here
@@ -133,6 +134,37 @@ def _carried_out(
     if writes:
         write(plan, progress, durable)
     return report(plan, command, written=writes)
+
+
+def prune(
+    x: PathLike | Checkpoint,
+    /,
+    out: PathLike,
+    *,
+    step: int | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    durable: bool = True,
+    **keys: Any,
+) -> Report:
+    """Set the smallest weights of a checkpoint to zero, exactly as many as asked for.
+
+    `keys` are those of the step `prune`: `amount={"sparsity": 0.5}`, or `sparsity=0.5` for short
+    (count, keep, below, nm with axis), `scope`, `select`, … The states that `score={"from": s}` and
+    `mask={"apply": m}` name are checkpoints or paths. `step` is the training step of a schedule.
+
+    Errors: PlanError with every problem of the keys and the tensors; nothing is written then.
+    """
+    aliases: dict[str, PathLike | Checkpoint] = {"input": x}
+    amount = {word: keys.pop(word) for word in AMOUNT if word in keys}
+    keys |= {"amount": amount} if amount else {}
+    for key, word in (("score", "from"), ("mask", "apply")):
+        given = keys.get(key)
+        if isinstance(given, Mapping) and given.get(word) not in (None, "embedded"):
+            aliases[key] = given[word]
+            keys[key] = {word: key}
+    plan = plan_step("prune", {"from": "input", **keys}, out, aliases, step)
+    return _carried_out(plan, "prune", dry_run, progress, durable)
 
 
 def verify(

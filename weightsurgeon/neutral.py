@@ -82,6 +82,8 @@ def _entry(meaning: Meaning) -> dict[str, Any]:
         entry["axes"] = str(meaning.axes)
     if meaning.role:
         entry["role"] = meaning.role
+    if "pack" in meaning.options:  # how a mask's bits lie
+        entry["pack"] = meaning.options["pack"]
     if meaning.kind:
         options = {k: v for k, v in meaning.options.items() if k != "inferred"}
         entry["layer"] = {**options, "kind": meaning.kind, "name": meaning.layer}

@@ -75,8 +75,8 @@ class Pending:
         if not self.ready:
             raise SpecError(f"{shown(name)} is not known before the reductions of the plan ran")
         values = np.asarray(getattr(self.result, name) if name else self.result)
-        part = values.reshape([-1] if not block else values.shape)
-        part = part.reshape(()) if not block else part[slices(block)]
+        where: tuple[Any, ...] = (*slices(block), ...)  # with ... a number stays an array
+        part: Array = values[where]
         if out is None:
             return part
         copy(out, part.astype(out.dtype, copy=False))

@@ -78,6 +78,7 @@ class Plan:
     ties       other name → output name: one tensor under two names
     meanings   what each output is, for the metadata
     origins    which rule made it, from what
+    beside     other files, each published before this one
     checks     reductions of which the result must be "no difference"
     findings   reductions of which the result stands in the report
     lines      what is listed instead of refused; `notes` are printed as they stand
@@ -91,6 +92,7 @@ class Plan:
     ties: Mapping[str, str] = field(default_factory=dict)
     meanings: Mapping[str, Meaning] = field(default_factory=dict)
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    beside: tuple[Plan, ...] = ()
     checks: tuple[Check, ...] = ()
     findings: tuple[Finding, ...] = ()
     lines: tuple[Line, ...] = ()

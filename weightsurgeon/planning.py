@@ -112,6 +112,20 @@ def plan_run(
     return carried(repeated(whole) if job.output.repeat else whole)
 
 
+def plan_step(
+    verb: str,
+    keys: Mapping[str, Any],
+    out: PathLike,
+    aliases: Mapping[str, PathLike | Checkpoint],
+    number: int | None = None,
+) -> Plan:
+    """The Plan of one step whose result is written to `out`; `aliases` are what it reads."""
+    step = {verb: {**keys, "as": "made"}}
+    output = {"from": "made", "path": os.fspath(out)}
+    plan = {"weightsurgeon": 1, "steps": [step], "output": output}
+    return plan_run(plan, number, None, aliases)
+
+
 def _planned(step: Step, work: Work) -> Plan:
     """The plan of one step; what an op refused gets the step's place."""
     try:

@@ -19,6 +19,8 @@ def write(plan: Plan, progress: Progress | None = None, durable: bool = True) ->
     Where it need not be `durable`, nobody waits for the disk: as after `cp`, the file is whole for
     every reader, whatever becomes of this process, but a power loss may take it.
     """
+    for other in plan.beside:
+        write(other, progress, durable)
     sink = create_sink(plan.target.container, plan.target.path, order_of(plan))
     sink.durable = durable
     try:

@@ -30,6 +30,7 @@ COMMANDS = {
     "match": "which tensors of another checkpoint may be these, whatever their names",
     "plot": "draw kernels, factors, maps, bands, histograms, norms as PNG or SVG",
     "port": "bring a checkpoint to another naming, layout and container",
+    "prune": "set the smallest weights to zero: by share, count, threshold, N:M, masks",
     "report": "one self-contained HTML file: findings, statistics, histograms, pictures",
     "reshard": "divide a checkpoint into files of a size, or join it into one",
     "run": "run a plan: sources, steps, output, from a YAML file",

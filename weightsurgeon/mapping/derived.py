@@ -70,6 +70,7 @@ def with_history(last: Plan, steps: Iterable[Plan]) -> Plan:
     plans = [step for step in steps if step is not last] + [last]
     return replace(
         last,
+        beside=tuple(other for plan in plans for other in plan.beside),
         checks=tuple(check for plan in plans for check in plan.checks),
         findings=tuple(finding for plan in plans for finding in plan.findings),
         lines=tuple(dict.fromkeys(line for plan in plans for line in plan.lines)),

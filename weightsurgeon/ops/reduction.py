@@ -49,3 +49,30 @@ def _merge(state: Difference, later: Difference) -> Difference:
 
 
 DIFFER = Reduce("differ", _infer, Difference, _fold, _merge, lambda state: state)
+
+
+class NotFinite(NamedTuple):
+    """How many values are NaN or infinite, and the flat index of the first of them."""
+
+    count: int = 0  # type: ignore[assignment]  # as above
+    first: int | None = None
+
+
+def _fold_not_finite(state: NotFinite, start: int, x: Any) -> NotFinite:
+    import numpy as np
+
+    finite = np.isfinite(x)
+    if finite.all():
+        return state
+    found = NotFinite(int(x.size - np.count_nonzero(finite)), start + int(finite.argmin()))
+    return _merge_not_finite(state, found)
+
+
+def _merge_not_finite(state: NotFinite, later: NotFinite) -> NotFinite:
+    first = state.first if state.first is not None else later.first
+    return NotFinite(state.count + later.count, first)
+
+
+NOT_FINITE = Reduce(
+    "not_finite", lambda specs: None, NotFinite, _fold_not_finite, _merge_not_finite, lambda s: s
+)

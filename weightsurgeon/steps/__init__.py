@@ -13,8 +13,9 @@ STEPS: dict[str, str] = {
     "transfer": ".transfer",
     "assemble": ".assemble",
     "soft_update": ".soft_update",
+    "prune": ".prune",
 }
-LATER = ("prune", "merge", "cast", "verify")  # those not in STEPS
+LATER = ("merge", "cast", "verify")  # those not in STEPS
 
 
 def module_of(verb: str) -> Any:

@@ -1,0 +1,58 @@
+"""Which tensors a step takes: by name or role, once where names are tied, in canonical order."""
+
+from __future__ import annotations
+
+from ..conventions import group_of
+from ..errors import SpecError, shown
+from ..formats.base import Checkpoint
+from ..plan import Draft
+from ..ranking import refuse_unprunable
+from .prune_keys import Pruning
+from .work import Work
+
+
+def prunable(given: Pruning, work: Work, state: Checkpoint) -> list[str]:
+    """The stored names that are selected, sorted by the smallest name that each tensor has.
+
+    A tensor with several names is selected if one of them is and none is excluded.
+    Errors: PlanError with every tensor that has no business being pruned.
+    """
+    names: dict[str, list[str]] = {}
+    for name in state:
+        names.setdefault(state.ties.get(name, name), []).append(name)
+    found = {stored: min(all_) for stored, all_ in names.items() if _taken(given, state, all_)}
+    if not found and not given.optional:
+        raise work.place.refused(_nothing(given, state), "select")
+    draft = Draft()
+    for name in found:
+        draft.attempt(lambda n=name: _refuse(state, n, work))  # type: ignore[misc]
+    draft.refuse_if_problems()
+    return sorted(found, key=lambda stored: found[stored])
+
+
+def _taken(given: Pruning, state: Checkpoint, names: list[str]) -> bool:
+    facts = [(name, state[name].spec, state.meaning(name)) for name in names]
+    excluded = given.exclude is not None and any(given.exclude(*fact) for fact in facts)
+    return not excluded and any(given.select(*fact) for fact in facts)
+
+
+def _nothing(given: Pruning, state: Checkpoint) -> str:
+    """Why nothing is selected, and what would select something."""
+    known = any(state.meaning(name).role for name in state)
+    if given.roles and not known:
+        names = [name for name in state if len(state[name].spec.shape) > 1][:1]
+        like = f"*.{names[0].rpartition('.')[2]}" if names else "*"
+        text = f"the roles of the tensors in {shown(state.path)} are not known"
+        return f"{text}: select by name, as in select: {shown(like)!r}"
+    return "selects no tensor; optional: true lets it be"
+
+
+def _refuse(state: Checkpoint, name: str, work: Work) -> None:
+    """Raise what is wrong with pruning a tensor."""
+    if group_of(state.meaning(name).role) == "quant":
+        text = f"{shown(name)} is quantised: dequantise first"
+        raise work.place.refused(text, id="integer", names=[name])
+    try:
+        refuse_unprunable(state[name].spec.dtype)
+    except SpecError as error:
+        raise work.place.refused(f"{shown(name)}: {error}", id=error.id, names=[name]) from error
