@@ -184,5 +184,5 @@ def test_kinds_that_torch_leaves_tell_are_mapped_without_a_rule(bench: Bench) ->
     source = save(bench.folder / "in.safetensors", {**TORCH_LSTM}, {"format": "pt"})
     port(source, bench.output, to="keras")
     same(load_file(bench.output), {
-        n.replace("lstm/lstm_cell", "rnn"): x for n, x in LSTM.items()
+        n.replace("lstm/lstm_cell", "rnn/lstm_cell"): x for n, x in LSTM.items()
     })  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from porting import FIRST, document, refusals
 
-from weightsurgeon.mapping import schema
 from weightsurgeon.mapping.load import loads
 
 MOVE = "from: a, to: b"
@@ -39,12 +38,6 @@ def test_a_key_that_is_not_built_is_refused_by_name(text: str, key: str) -> None
 def test_a_value_that_is_not_built_is_refused_by_name(text: str, words: str) -> None:
     (found,) = rule(text)
     assert words in found[2]
-
-
-@pytest.mark.parametrize("kind", sorted(schema.LATER_KINDS))
-def test_a_kind_that_is_not_built_is_refused_by_name(kind: str) -> None:
-    (found,) = rule(f"layer: a, to: b, kind: {kind}")
-    assert found == ("kind", FIRST, f"kind {kind} is not built yet")
 
 
 def test_whole_file_keys_that_are_not_built() -> None:

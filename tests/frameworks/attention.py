@@ -43,6 +43,35 @@ SCALED: Table = {
 }  # fmt: skip
 
 
+def packed(bias: bool = True) -> Any:
+    """Heads that are together as wide as the query: one module, three kernels in one."""
+
+    def build(n: Sizes, k: Any, t: Any) -> Case:
+        class Attention(t.MultiheadAttention):  # type: ignore[misc]
+            def forward(self, x: Any) -> Any:
+                return super().forward(x, x, x, need_weights=False)[0]
+
+        layer = k.MultiHeadAttention(2, n.into // 2, use_bias=bias, name="x")
+        module = Attention(n.into, 2, bias=bias, batch_first=True)
+        return Case((3, n.into), [lambda x: layer(x, x)], {"x": module})
+
+    return build
+
+
+def apart(n: Sizes, k: Any, t: Any) -> Case:
+    """Keys and values of other widths than the query: one module, three kernels."""
+    wide = 2 * n.into
+
+    class Attention(t.MultiheadAttention):  # type: ignore[misc]
+        def forward(self, x: Any) -> Any:
+            query, key, value = x[..., :wide], x, x[..., 1:]
+            return super().forward(query, key, value, need_weights=False)[0]
+
+    layer = k.MultiHeadAttention(2, n.into, name="x")
+    module = Attention(wide, 2, kdim=wide + 3, vdim=wide + 2, batch_first=True)
+    return Case((3, wide + 3), [lambda x: layer(x[..., :wide], x[..., 1:], x)], {"x": module})
+
+
 def linears(shared: int) -> Any:
     """Heads that torch's module cannot hold: a Linear a projection; keys for several queries."""
 
@@ -75,6 +104,9 @@ def linears(shared: int) -> Any:
 
 ATTENTION: Table = {
     **SCALED,
+    "mha": packed(),
+    "mha_without_bias": packed(bias=False),
+    "mha_of_other_widths": apart,
     "mha_linears": linears(1),
     "gqa_linears": linears(2),
 }

@@ -32,8 +32,14 @@ NEUTRAL: dict[str, int] = {
 TRAINING = frozenset(  # what only training uses: dropped where it has no place, and said
     ("num_batches_tracked", "count", "stddev", "renorm_mean", "renorm_stddev", "vector_u")
 )
-_SPARE = "bias beta gamma scale concat_score_weight output_embedding qkv_bias out_bias"
-SPARE = frozenset((*_SPARE.split(), *TRAINING, *(role for _, role, _ in UNHELD)))  # not in all
+PROJECTED = {  # roles of the projections of an attention → what they are
+    f"{part}_{role}": role
+    for part in ("qkv", "query", "key", "value", "out")
+    for role in ("kernel", "bias")
+}
+_SPARE = ("bias", "beta", "gamma", "scale", "concat_score_weight", "output_embedding")
+_BIASES = [name for name, role in PROJECTED.items() if role == "bias"]
+SPARE = frozenset((*_SPARE, *_BIASES, *TRAINING, *(role for _, role, _ in UNHELD)))  # not in all
 SUMS: dict[str, str] = {k: v for t in _TABLES for k, v in getattr(t, "SUMS", {}).items()}
 
 OPTIMIZER = "Optimizer"  # what a file calls the owner of state that belongs to no layer
@@ -45,8 +51,8 @@ ROLE_GROUPS: dict[str, tuple[str, ...]] = {
     group: tuple(roles.split())
     for group, roles in {
         "parameter": "kernel recurrent_kernel depthwise_kernel pointwise_kernel bias embedding"
-        " output_embedding gamma beta alpha scale concat_score_weight qkv_kernel qkv_bias"
-        " out_kernel out_bias bias_key bias_value projection",
+        " output_embedding gamma beta alpha scale concat_score_weight bias_key bias_value"
+        f" projection {' '.join(PROJECTED)}",
         "statistics": "mean variance vector_u vector_v sigma stddev renorm_mean renorm_stddev",
         "counter": "num_batches_tracked count n_averaged iteration step",
         "rng": "seed_generator_state",
@@ -95,7 +101,7 @@ def side_of(
     (Axis(name='b', letters='xh', backwards=False),)
     """
     options = options or {}
-    if options.get("equation") and family(dialect) == "keras":
+    if kind == "linear" and options.get("equation") and family(dialect) == "keras":
         axes_ = linear.einsum_axes(role, options["equation"], options.get("bias_axes"))
         return None if axes_ is None else Side((), axes_)
     hint = rank if rank is not None or like is None else len(like)
@@ -136,6 +142,8 @@ def sizes_of(kind: str, options: Mapping[str, Any]) -> dict[str, int]:
         sizes |= dict(zip(_MAP[len(shape)].split(), shape, strict=True))
     if options.get("heads"):
         sizes["head"] = options["heads"]
+    if options.get("kv_heads"):
+        sizes["group"] = options["kv_heads"]
     if kind == "depthwise" and options.get("groups"):
         sizes["in"] = options["groups"]
     return sizes

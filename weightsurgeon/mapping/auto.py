@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..conventions import TRAINING, leaves, parts
 from ..errors import MappingError, PlanError
 from ..formats.base import Checkpoint, Meaning
 from ..grouping import grouped
 from ..spec import TensorSpec
+from .cells import place_cells
 from .claim import Kinds, split
 from .names import Capture, Pattern
+from .placing import Placed
+from .projections import place_projections
 from .rules import Layer, Mapping, Move, Side
 
 _ALL = Pattern("{name}", (Capture("name", "any"),), {})
@@ -29,17 +34,32 @@ def automatic(
         wanted = None if base is None or _has_optimizer(base) else _no_optimizer
         rule = Move("automatic", 0, True, (_ALL,), (_ALL,), when=wanted)
         return Mapping(Side(here), Side(there), (rule,))
-    kinds = Kinds(source), Kinds(base)
+    kinds, found = (Kinds(source), Kinds(base)), Placed()
+    for place in (place_cells, place_projections):
+        place(found, source, base, _family(here), _family(there))
     unknown = dict[str, list[str]]()
     for layer, roles in _layers(source).items():
+        if layer in found.layers:
+            continue
         kind = kinds[0].of(layer) or kinds[1].of(layer)
         reason = _refused(kind, roles, here or "", there or "")
         if reason:
             unknown.setdefault(reason, []).append(layer or "(the layer itself)")
-    if unknown:
-        raise PlanError(_problems(unknown, here, there))
+    if unknown or found.refused:
+        raise PlanError([*_refusals(found), *_problems(unknown, here, there)])
     layers = Layer("automatic", 0, True, (_ALL,), (_ALL,), when=_no_optimizer)
-    return Mapping(Side(here), Side(there), (layers,))
+    notes = tuple(found.notes)
+    return Mapping(Side(here), Side(there), (*found.rules, layers), notes=notes)
+
+
+def _family(dialect: str | None) -> str:
+    return "keras" if dialect == "tf" else dialect or ""
+
+
+def _refusals(found: Placed) -> Iterator[MappingError]:
+    for reason, layers in found.refused.items():
+        labels = ", ".join(g.label for g in grouped(layers)[:8])
+        yield MappingError("kind", reason.format(labels), names=layers)
 
 
 def _has_optimizer(checkpoint: Checkpoint) -> bool:

@@ -33,6 +33,9 @@ from .stated import check_kind, check_rows, check_words, renamed
 from .values import NO_VALUES, Values
 
 
+_OF_ITS_FILE = ("module", "part")  # what a layer is called there says nothing here
+
+
 class Made(NamedTuple):
     """An output: its name, what it is, why, and the one base tensor that it must fit."""
 
@@ -152,7 +155,7 @@ class Binder(Naming):
         for kind, dialect in zip(kinds, reversed(self.dialects), strict=True):
             if reason := refusal(kind, options, dialect or ""):
                 raise SpecError(reason, "kind")
-        return options
+        return {name: value for name, value in options.items() if name not in _OF_ITS_FILE}
 
     def _by_kind(self, claim: Claim, x: Expr, wanted: TensorSpec | None) -> tuple[Expr, Meaning]:
         rule, kind = claim.rule, self.target_kind(claim)

@@ -140,9 +140,7 @@ class Reader:
         if len(kinds) > 2:
             self.refuse((*at, "kind"), f"{shown(text)!r}: one arrow at most", "kind")
         for kind in kinds:
-            if kind in schema.LATER_KINDS:
-                self.refuse((*at, "kind"), f"kind {kind} is not built yet", "kind")
-            elif kind != "auto" and kind not in LEAVES:
+            if kind != "auto" and kind not in LEAVES:
                 known = ", ".join(sorted(LEAVES))
                 text = f"there is no kind {shown(kind)!r}; known: {known}"
                 self.refuse((*at, "kind"), text, "kind")

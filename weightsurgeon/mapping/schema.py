@@ -33,8 +33,6 @@ from .checks import (
 )
 from .yaml_data import Document, Path
 
-_LATER = "rnn conv_lstm gqa"
-LATER_KINDS = frozenset(_LATER.split())
 REQUIRED: Any = object()
 
 

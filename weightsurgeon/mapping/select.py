@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ..conventions import LEAVES, ROLE_GROUPS, group_of
+from ..conventions import LEAVES, PROJECTED, ROLE_GROUPS, group_of
 from ..errors import shown
 from ..formats.base import Meaning
 from ..spec import DTYPES, TensorSpec
@@ -78,7 +78,7 @@ def _described(words: Mapping[str, Any]) -> Test:
 
     def test(name: str, spec: TensorSpec, meaning: Meaning) -> bool:
         facts: dict[str, Callable[[Any], bool]] = {
-            "role": lambda v: v in (meaning.role, group_of(meaning.role)),
+            "role": lambda v: v in _roles(meaning.role),
             "kind": lambda v: v == meaning.kind,
             "dtype": lambda v: v == spec.dtype.name,
             "rank": lambda v: v == len(spec.shape),
@@ -87,6 +87,11 @@ def _described(words: Mapping[str, Any]) -> Test:
         return all(facts[word](value) for word, value in words.items())
 
     return test
+
+
+def _roles(role: str | None) -> tuple[str | None, ...]:
+    """What a role is called: a kernel of a projection is a kernel, and both are parameters."""
+    return role, PROJECTED.get(role or ""), group_of(role)
 
 
 def _check(words: Mapping[str, Any]) -> None:

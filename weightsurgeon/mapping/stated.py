@@ -26,7 +26,7 @@ def check_kind(stated: Meaning, role: str, kinds: tuple[str, str]) -> None:
         return
     if "separable" in kinds and stated.kind in _HALVES.get(role, ()):
         return
-    if "mha" in kinds and stated.kind == "linear":
+    if stated.kind == "linear" and {"mha", "gqa"} & {*kinds}:
         return  # each projection is a layer of its own, too
     text = f"the file says that it is a {stated.kind}, the rule says {' → '.join(_once(kinds))}"
     raise SpecError(text, "kind")
