@@ -32,7 +32,6 @@ from .rules import Layer, Move
 from .stated import check_kind, check_rows, check_words, renamed
 from .values import NO_VALUES, Values
 
-
 _OF_ITS_FILE = ("module", "part")  # what a layer is called there says nothing here
 
 
