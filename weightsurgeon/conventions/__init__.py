@@ -39,7 +39,8 @@ PROJECTED = {  # roles of the projections of an attention → what they are
 }
 _SPARE = ("bias", "beta", "gamma", "scale", "concat_score_weight", "output_embedding")
 _BIASES = [name for name, role in PROJECTED.items() if role == "bias"]
-SPARE = frozenset((*_SPARE, *_BIASES, *TRAINING, *(role for _, role, _ in UNHELD)))  # not in all
+_SPARE_ROLES = frozenset((*_SPARE, *_BIASES, *TRAINING))
+_SPARE_OF_KIND = frozenset((kind, role) for kind, role, _ in UNHELD)
 SUMS: dict[str, str] = {k: v for t in _TABLES for k, v in getattr(t, "SUMS", {}).items()}
 
 OPTIMIZER = "Optimizer"  # what a file calls the owner of state that belongs to no layer
@@ -61,6 +62,15 @@ ROLE_GROUPS: dict[str, tuple[str, ...]] = {
         "optimizer": "optimizer",
     }.items()
 }
+
+
+def is_spare(kind: str, role: str) -> bool:
+    """Whether a layer of a kind may do without a role.
+
+    >>> is_spare("batchnorm", "mean"), is_spare("instancenorm", "mean"), is_spare("lstm", "bias")
+    (False, True, True)
+    """
+    return role in _SPARE_ROLES or (kind, role) in _SPARE_OF_KIND
 
 
 def group_of(role: str | None) -> str | None:

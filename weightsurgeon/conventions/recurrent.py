@@ -52,7 +52,7 @@ AXES = {
     "conv_lstm.recurrent_kernel": {"keras": "K rec (g:ifgo unit)", "torch": "(g:ifgo unit) rec K"},
     "conv_lstm.bias": {"all": "(g:ifgo unit)"},
 }
-SUMS = {"rnn.bias": "b", "lstm.bias": "b", "gru.bias@reset_before": "b"}  # added up where one is
+SUMS = {"rnn.bias": "b", "lstm.bias": "b", "gru.bias": "b"}  # added up where one is
 
 _AT = "_l{level}{reverse}"
 _LEAVES = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..conventions import NEUTRAL, SPARE, axes_of, group_of, leaves
+from ..conventions import NEUTRAL, axes_of, group_of, is_spare, leaves
 from ..conventions.linear import joined
 from ..errors import shown
 from ..formats.base import Meaning
@@ -47,7 +47,7 @@ def _require(state: State, claims: dict[str, Claim], some: Claim, ways: dict[str
     sources = some.rule.sources if isinstance(some.rule, Layer) else ()
     options = state.binder.given(some)
     for role, leaf in leaves(some.kind, state.dialects[0] or "", options).items():
-        if role in SPARE or role in ways or role in claims:
+        if is_spare(some.kind, role) or role in ways or role in claims:
             continue
         layer = some.layer
         if len(sources) > 1:  # a kind of several layers: the one that holds this role
