@@ -152,8 +152,7 @@ class _Task:
     def _joined(self, group: tuple[Axis, ...], at: At) -> Iterable[Axis]:
         counters = {self.uneven[a.name] for a in group if a.name in self.uneven}
         for axis in group:
-            if axis.name in self.uneven:
-                counter = self.uneven[axis.name]
+            if counter := self.uneven.get(axis.name):
                 inside = any(a.name == counter for a in group)
                 yield Axis(f"{axis.name}[]" if inside else f"{axis.name}[{at[counter]}]")
             elif axis.name not in counters:
@@ -215,10 +214,11 @@ class _Task:
         names = [a.name.partition("[")[0] for a in here]
         kept = [name for name in dims if name in names and name not in at]
         gone = [name for name in names if name not in kept]
-        x = permute(x, [names.index(name) for name in (*kept, *gone)])
+        order = [names.index(name) for name in (*kept, *gone)]
+        if order != sorted(order):
+            x = permute(x, order)
         size = dict(zip((*kept, *gone), x.spec.shape, strict=True))
-        shape = [size[name] if name in kept else 1 for name in dims]
-        return reshape(x, shape, Axes((Axis(name),) for name in dims))
+        return reshape(x, [size[name] if name in kept else 1 for name in dims])
 
     def _span(self, name: str, at: At) -> tuple[int, int]:
         """Where a part of an uneven axis lies in the joined one."""

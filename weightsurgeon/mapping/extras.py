@@ -109,8 +109,8 @@ def _twins(state: State) -> dict[str, str]:
         first = made.origin.names[0]
         stored = state.job.source.ties.get(first, first)
         others = found.setdefault(stored, [])
-        expr = simplify(made.expr)
         apart = [m for m in others if m.origin.names[0] != first]  # parts and copies are no twins
+        expr = simplify(made.expr) if apart else made.expr
         twin = next((m for m in apart if _alike(simplify(m.expr), expr)), None)
         if twin is not None:
             ties[name] = twin.name
