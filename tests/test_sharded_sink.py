@@ -24,7 +24,7 @@ from weightsurgeon.errors import OutputError, SurgeryError
 from weightsurgeon.execute import execute
 from weightsurgeon.formats.base import Checkpoint
 from weightsurgeon.neutral import mappings_of
-from weightsurgeon.planning import plan_reshard
+from weightsurgeon.surgery import plan_reshard
 from weightsurgeon.writing import write
 
 TENSORS = {f"t{i}": noise((10 + i,), "float32", i) for i in range(6)}  # 40 to 60 bytes
@@ -199,7 +199,7 @@ def test_a_plan_writes_shards(tmp_path: Path, source: Path) -> None:
 # sees, and is killed there; it says how the child ended.
 VICTIM = """
 import os, signal, sys
-from weightsurgeon.planning import plan_reshard
+from weightsurgeon.surgery import plan_reshard
 from weightsurgeon.writing import write
 
 source, out, size = sys.argv[1:]

@@ -58,7 +58,6 @@ def refused(folder: Path, text: str) -> list[str]:
             "{path: a.safetensors, dialect: tf2}",
             ["p.yaml:3: schema: dialect wants keras"],
         ),
-        ("transfer: {", "cast: {", ["p.yaml:5: schema: the key 'cast' is not built yet"]),
         ("transfer: {", "merge: {", ["the key 'merge' is not built yet"]),
         ("transfer: {", "verify: {", ["the key 'verify' is not built yet"]),
         ("transfer: {", "transfor: {", ["the key 'transfor' is unknown; did you mean 'transfer'?"]),

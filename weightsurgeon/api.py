@@ -11,12 +11,12 @@ from .mapping.rules import Mapping as Rules
 from .opening import open_checkpoint
 from .outcome import Report, report
 from .plan import Plan
-from .planning import plan_assemble, plan_port, plan_run, plan_step
+from .planning import plan_port, plan_run, plan_step
 from .reducing import Progress
 from .steps.prune_keys import AMOUNT
 from .steps.reading import PlanLike
 from .steps.sides import PathLike, Policy, opened, rules_of, stated
-from .surgery import plan_soft_update
+from .surgery import plan_assemble, plan_soft_update
 from .writing import write
 
 __all__ = ["assemble", "open", "port", "prune", "run", "soft_update", "verify"]

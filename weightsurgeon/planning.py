@@ -97,7 +97,8 @@ def plan_run(
     for step in job.steps:
         if any(name not in states for name in step.reads):
             continue  # that it is missing is told already
-        target = job.output.target(container) if step.name == job.output.source else Target()
+        settles = step.name == job.output.source and hasattr(module_of(step.verb), "SETTLES")
+        target = job.output.target(container) if settles else Target()
         work = Work(states, sources, target, step.place, number)
         planned = draft.attempt(lambda s=step, w=work: _planned(s, w))  # type: ignore[misc]
         if planned is None:
@@ -119,8 +120,12 @@ def plan_step(
     aliases: Mapping[str, PathLike | Checkpoint],
     number: int | None = None,
 ) -> Plan:
-    """The Plan of one step whose result is written to `out`; `aliases` are what it reads."""
-    step = {verb: {**keys, "as": "made"}}
+    """The Plan of one step whose result is written to `out`; `aliases` are what it reads.
+
+    Keys that are None are left out.
+    """
+    given = {key: value for key, value in keys.items() if value is not None}
+    step = {verb: {**given, "as": "made"}}
     output = {"from": "made", "path": os.fspath(out)}
     plan = {"weightsurgeon": 1, "steps": [step], "output": output}
     return plan_run(plan, number, None, aliases)
@@ -155,30 +160,3 @@ def _alike_first(plan: Plan) -> list[Source]:
     """The sources, those that hold most of the plan's names first: their structure is its own."""
     names = plan.outputs.keys() | plan.ties.keys()
     return sorted(plan.sources.values(), key=lambda s: -len(names & s.specs.keys()))
-
-
-def plan_assemble(
-    parts: Mapping[str, PathLike | Checkpoint],
-    out: PathLike,
-    ties: Mapping[str, str] | None = None,
-    to: str | None = None,
-    conflicts: str = "error",
-) -> Plan:
-    """The plan of an assembly of whole checkpoints, each under its prefix."""
-    files = {f"part{i}": part for i, part in enumerate(parts.values())}
-    entries: list[dict[str, str]] = [
-        {"from": alias, **({"prefix": prefix} if prefix else {})}
-        for alias, prefix in zip(files, parts, strict=True)
-    ]
-    step = {"parts": entries, "ties": ties or {}, "conflicts": conflicts, "as": "assembled"}
-    steps = [{"assemble": step | ({"to": to} if to is not None else {})}]
-    output = {"from": "assembled", "path": os.fspath(out)}
-    return plan_run({"weightsurgeon": 1, "steps": steps, "output": output}, aliases=files)
-
-
-def plan_reshard(
-    src: PathLike | Checkpoint, out: PathLike, shard_size: str | int, ties: str = "store"
-) -> Plan:
-    """The plan that changes nothing but into how many files the tensors are divided."""
-    output = {"from": "source", "path": os.fspath(out), "shard_size": shard_size, "ties": ties}
-    return plan_run({"weightsurgeon": 1, "output": output}, aliases={"source": src})

@@ -9,28 +9,8 @@ from typing import Any
 from .errors import OutputError
 from .formats.base import Checkpoint
 from .plan import Plan
-from .planning import plan_run
+from .planning import plan_run, plan_step
 from .steps.sides import PathLike
-
-
-def plan_step(
-    verb: str,
-    keys: Mapping[str, Any],
-    states: Mapping[str, PathLike | Checkpoint],
-    out: PathLike,
-    number: int | None = None,
-) -> Plan:
-    """The plan of one step of which the result is the output; keys that are None are left out."""
-    given = {key: value for key, value in keys.items() if value is not None}
-    return plan_run(
-        {
-            "weightsurgeon": 1,
-            "steps": [{verb: {**given, "as": "result"}}],
-            "output": {"from": "result", "path": os.fspath(out)},
-        },
-        number,
-        aliases=states,
-    )
 
 
 def plan_soft_update(
@@ -49,4 +29,42 @@ def plan_soft_update(
     path = out if out is not None else target
     states = {"online": online, "target": target}
     named = {"online": "online", "target": "target"}
-    return plan_step("soft_update", named | keys, states, path, number)  # type: ignore[arg-type]
+    return plan_step("soft_update", named | keys, path, states, number)  # type: ignore[arg-type]
+
+
+def plan_assemble(
+    parts: Mapping[str, PathLike | Checkpoint],
+    out: PathLike,
+    ties: Mapping[str, str] | None = None,
+    to: str | None = None,
+    conflicts: str = "error",
+) -> Plan:
+    """The plan of an assembly of whole checkpoints, each under its prefix."""
+    files = {f"part{i}": part for i, part in enumerate(parts.values())}
+    entries: list[dict[str, str]] = [
+        {"from": alias, **({"prefix": prefix} if prefix else {})}
+        for alias, prefix in zip(files, parts, strict=True)
+    ]
+    keys = {"parts": entries, "ties": ties, "conflicts": conflicts, "to": to}
+    return plan_step("assemble", keys, out, files)
+
+
+def plan_cast(
+    src: PathLike | Checkpoint,
+    out: PathLike,
+    dtype: str,
+    select: Any = None,
+    exclude: Any = None,
+    overflow: str = "error",
+) -> Plan:
+    """The plan of a cast of the floats of a checkpoint, or of some of them."""
+    keys = {"dtype": dtype, "select": select, "exclude": exclude, "overflow": overflow}
+    return plan_step("cast", {"from": "source", **keys}, out, {"source": src})
+
+
+def plan_reshard(
+    src: PathLike | Checkpoint, out: PathLike, shard_size: str | int, ties: str = "store"
+) -> Plan:
+    """The plan that changes nothing but into how many files the tensors are divided."""
+    output = {"from": "source", "path": os.fspath(out), "shard_size": shard_size, "ties": ties}
+    return plan_run({"weightsurgeon": 1, "output": output}, aliases={"source": src})

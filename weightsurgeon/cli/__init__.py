@@ -20,6 +20,7 @@ from ..errors import Interrupted, SurgeryError, shown
 COMMANDS = {
     "assemble": "make one checkpoint of several, each under its prefix",
     "branches": "which rows behind a concatenation belong to which branch, and their shares",
+    "cast": "round the floats of a checkpoint to another dtype",
     "coef": "the weights of a Dense layer by feature names, linear stacks as one",
     "connections": "the strongest inputs of a unit, or where it goes, and the tail",
     "diff": "what a checkpoint is of another: identical, transposed, rounded, scaled, changed",

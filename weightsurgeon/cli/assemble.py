@@ -30,7 +30,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Plan, write, report."""
-    from ..planning import plan_assemble
+    from ..surgery import plan_assemble
 
     parts, ties = _pairs(args.part, "--part"), _pairs(args.tie, "--tie")
     plan = plan_assemble(parts, args.out, ties, args.to, args.conflicts)

@@ -26,7 +26,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Plan, write, report."""
-    from ..planning import plan_reshard
+    from ..surgery import plan_reshard
 
     size = args.shard_size
     plan = plan_reshard(args.src, args.out, int(size) if size.isdecimal() else size, args.ties)

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import SpecError
 from ..expr import Block, Expr, Op, apply, block_shape
 from ..spec import Axes, DType, TensorSpec, checked_shape, dtype_of
+from ..tally import Tally
 
 Specs = tuple[TensorSpec, ...]
 
@@ -22,17 +23,21 @@ _FLOATS = {  # name: (smallest, largest exponent of a normal number, bits of the
 }
 
 
-def cast(x: Expr, dtype: DType | str, overflow: str = "error") -> Expr:
+def cast(x: Expr, dtype: DType | str, overflow: str = "error", tally: Tally | None = None) -> Expr:
     """The values rounded to another float dtype, to nearest even, once.
 
+    Where a finite value has no finite place: `overflow="inf"` leaves what the rounding gives (Inf,
+    or NaN where the dtype has no Inf), `"clamp"` the largest finite value with its sign. The tally
+    counts these (`overflow`) and what became zero (`underflow`).
+
     Errors: SpecError for integers and bools: they are copied, never converted; SpecError
-    `nonfinite` when evaluated, where a finite value has no finite place (`overflow="inf"`: none).
+    `nonfinite` when evaluated, for a finite value without a place, unless `overflow` says more.
 
     >>> from weightsurgeon.expr import array
     >>> cast(array([1.00390625]), "bfloat16").numpy().tolist()
     [1.0]
     """
-    return apply(CAST, x, dtype=dtype_of(dtype), overflow=overflow)
+    return apply(CAST, x, dtype=dtype_of(dtype), overflow=overflow, tally=tally)
 
 
 def loses(source: DType, target: DType) -> bool:
@@ -45,7 +50,9 @@ def loses(source: DType, target: DType) -> bool:
     return a[0] < b[0] or a[1] > b[1] or a[2] > b[2]
 
 
-def _cast_infer(specs: Specs, dtype: DType, overflow: str) -> TensorSpec:
+def _cast_infer(
+    specs: Specs, dtype: DType, overflow: str, tally: Tally | None = None
+) -> TensorSpec:
     (x,) = specs
     if x.dtype != dtype and not (x.dtype.kind == dtype.kind == "float"):
         raise SpecError(f"cast: {x.dtype} to {dtype}; only floats are cast, integers are copied")
@@ -66,11 +73,30 @@ def _cast_compute(expr: Expr, block: Block, values: Sequence[Any]) -> Any:
         if source.name == "float64" and target.bits < 32 and target.name != "float16":
             via = to_odd(x)  # ml_dtypes go through float32: two roundings
         narrowed = via.astype(target.numpy())
-        if expr.params["overflow"] == "error" and loses(source, target):
-            made = int(np.count_nonzero(np.isfinite(x) & ~np.isfinite(narrowed)))
-            if made:
-                raise SpecError(f"{made} finite values have no place in {target}", "nonfinite")
+        if loses(source, target):
+            _judge(x, narrowed, expr)
     return narrowed
+
+
+def _judge(x: Any, narrowed: Any, expr: Expr) -> None:
+    """What becomes of finite values that have no place in the narrower dtype."""
+    import numpy as np
+
+    target, overflow, tally = expr.spec.dtype, expr.params["overflow"], expr.params.get("tally")
+    if overflow == "inf" and tally is None:
+        return
+    lost = np.isfinite(x) & ~np.isfinite(narrowed)
+    made = int(np.count_nonzero(lost))
+    if made and overflow == "error":
+        raise SpecError(f"{made} finite values have no place in {target}", "nonfinite")
+    if made and overflow == "clamp":
+        import ml_dtypes
+
+        largest = ml_dtypes.finfo(target.numpy()).max  # type: ignore[no-untyped-call]
+        narrowed[lost] = np.where(np.signbit(x[lost]), -largest, largest)
+    if tally is not None:
+        gone = np.count_nonzero((narrowed == 0) & (x != 0))
+        tally.add(overflow=made, underflow=int(gone))
 
 
 CAST = Op("cast", _cast_infer, lambda expr, block: [block], _cast_compute)

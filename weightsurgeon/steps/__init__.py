@@ -12,10 +12,11 @@ from typing import Any
 STEPS: dict[str, str] = {
     "transfer": ".transfer",
     "assemble": ".assemble",
+    "cast": ".cast",
     "soft_update": ".soft_update",
     "prune": ".prune",
 }
-LATER = ("merge", "cast", "verify")  # those not in STEPS
+LATER = ("merge", "verify")  # those not in STEPS
 
 
 def module_of(verb: str) -> Any:

@@ -28,6 +28,7 @@ KEYS: Table = {
     "as": Key(text),
 }
 LATER = "paste dtype"
+SETTLES = True  # the dialect and structure of the output: a transfer may bring tensors to another
 
 
 class Transfer(NamedTuple):

@@ -53,7 +53,7 @@ class Work:
 
     states   name → checkpoint: sources, and what the steps before made
     sources  the files behind them, by alias
-    target   where the result goes if it is the plan's output, else nowhere
+    target   nowhere; where the plan's output goes for a step that `SETTLES` dialect and structure
     place    the step's: `place.refused(…)`; its text is the rule in the report
     number   the training step of this run (`--step`), for schedules and random numbers
     """
