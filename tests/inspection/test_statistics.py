@@ -16,7 +16,7 @@ from strategies import DENSE, noise
 
 import weightsurgeon as ws
 from weightsurgeon import reducing
-from weightsurgeon.errors import BrokenFile, MissingTensor, SpecError
+from weightsurgeon.errors import BrokenFile, MissingTensor, SpecError, SurgeryError
 from weightsurgeon.expr import array
 from weightsurgeon.inspection.statistics import Statistics
 from weightsurgeon.inspection.summary import STATISTICS, Summary
@@ -206,3 +206,41 @@ def test_a_truncated_file_is_refused(tiny: Path) -> None:
     tiny.write_bytes(tiny.read_bytes()[:-4])
     with pytest.raises(BrokenFile):
         ws.stats(tiny)
+
+
+def test_the_threshold_of_a_sparsity_is_exact(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    a = rng.standard_normal((300, 10)).astype("f4")
+    b = np.repeat(rng.standard_normal(5), 400).astype(dtype_of("bfloat16").numpy())
+    path = written(tmp_path / "a.safetensors", {"a": a, "b": b, "n": np.arange(9)})
+    ordered = np.sort(np.abs(np.concatenate([a.ravel(), b.astype("f4")])))
+    for share in ("0.5", 0.29, "0.999"):
+        t = ws.stats(path, sparsity=share).threshold
+        assert t is not None
+        k = int(np.floor(float(share) * ordered.size + 1e-9))
+        assert (t.pruned, t.n, t.value) == (k, 5000, float(ordered[k - 1]))
+        assert t.ties == (ordered == ordered[k - 1]).sum()
+    assert "prunes 50.00 % of 5.00 k (global, exact" in str(ws.stats(path, sparsity="0.5"))
+    zero, all_ = (ws.stats(path, sparsity=s).threshold for s in (0, 1))
+    assert zero is not None
+    assert all_ is not None
+    assert (zero.value, zero.pruned, all_.value, all_.pruned) == (0.0, 0, float("inf"), 5000)
+    for wrong in ("x", "1.5", "nan", -1):
+        with pytest.raises(SurgeryError, match="a sparsity is a number from 0 to 1"):
+            ws.stats(path, sparsity=wrong)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_quantiles_are_exact_on_request(tmp_path: Path, dtype: str) -> None:
+    values = np.random.default_rng(5).standard_normal(70_001).astype(dtype)
+    values[7] = np.nan
+    path = written(tmp_path / "a.safetensors", {"a": values})
+    near, exact = ws.stats(path)["a"], ws.stats(path, exact=True)["a"]
+    ordered = np.sort(np.abs(values[np.isfinite(values)].astype("f8")))
+    assert near.quantiles is not None
+    assert exact.quantiles is not None
+    assert near.bound is not None
+    assert exact.bound == 0
+    for level, value in exact.quantiles.items():
+        assert value == ordered[-(-int(level * 10**6) * 70_000 // 10**6) - 1]
+        assert near.quantiles[level] == pytest.approx(value, rel=near.bound)

@@ -19,6 +19,8 @@ def arguments(parser: ArgumentParser) -> None:
     choosing(parser)
     add("--per", metavar="AXIS", help="norms along an axis too, by name or number (in --json)")
     add("--split", metavar="AXIS", help="tell the entries of an axis apart: g for gates, head")
+    add("--threshold-for", metavar="S", help="the |w| that prunes this share of all, as in 0.5")
+    add("--exact", action="store_true", help="exact quantiles, at the price of more passes")
     add("--sort", default="file", help="file (default), name, size, max, std, l2, zeros or bad")
     add("--top", type=int, metavar="N", help="only the first N rows")
     everything(parser)
@@ -34,7 +36,10 @@ def run(args: Namespace) -> int:
     if args.sort not in SORTS:
         raise UsageError(f"--sort wants one of {', '.join(SORTS)}, not {args.sort!r}")
     with progress(size_of(args.file)) as advance:
-        found = stats(args.file, args.select, args.exclude, args.per, args.split, advance)
+        found = stats(
+            args.file, args.select, args.exclude, args.per, args.split,
+            args.threshold_for, args.exact, advance,
+        )  # fmt: skip
     if args.json:
         print_json(found.to_json())
         return 0

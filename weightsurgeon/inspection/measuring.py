@@ -17,6 +17,7 @@ from .axes import ALONG, has_axis, outermost, parts, row_shape
 from .selection import described, selected
 from .statistics import Statistics, Tensor
 from .summary import STATISTICS
+from .threshold import sharpened, threshold_for
 
 
 def stats(
@@ -25,6 +26,8 @@ def stats(
     exclude: Sequence[Any] = (),
     per: str | None = None,
     split: str | None = None,
+    sparsity: str | float | None = None,
+    exact: bool = False,
     progress: Callable[[int], None] | None = None,
     workers: int = WORKERS,
 ) -> Statistics:
@@ -32,6 +35,8 @@ def stats(
 
     `per` names an axis (`out`, or `0`): norms for each of its entries come along. `split` names
     one whose entries are told apart: gates (`g`), heads (`head`).
+    `sparsity` asks for the |w| that prunes this share of all selected floats; `exact` for quantiles
+    without a bound, at the price of more passes.
     Moments are of the finite values, in float64; quantiles are order statistics within `bound`.
 
     Errors: FormatError of the file; MissingTensor if a selector fits nothing; SpecError of an axis.
@@ -45,6 +50,10 @@ def stats(
     if per is not None:
         wave |= {f"a {n}": _norms(found, n, per) for n in own if has_axis(found[n], per)}
     results = reduce(wave, progress, workers)
+    if exact:
+        for n, part, x in ((n, part, x) for n, rows in pieces.items() for part, x in rows):
+            results[f"s {n}{part}"] = sharpened(x, results[f"s {n}{part}"])
+    limit = None if sparsity is None else threshold_for(found, own, sparsity)
     found.source.check_unchanged()
     rows = list[Tensor]()
     for n in names:
@@ -55,7 +64,7 @@ def stats(
             along = results.get(f"a {key}")
             told = None if along is None else along._replace(axis=per)
             rows.append(Tensor(n + part, *facts, results[f"s {key}{part}"], tied, told))
-    return Statistics(described(found), tuple(rows))
+    return Statistics(described(found), tuple(rows), limit)
 
 
 def _asked(found: Checkpoint, names: Sequence[str], axes: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from .axes import Along
 from .selection import envelope, title
 from .showing import folded, html_table, index_of, number, percent, plain, span, spark, superscript
 from .summary import Summary
+from .threshold import Threshold
 
 HEAD = (
     *("tensor", "shape", "dtype", "mean", "std", "|w|p50", "|w|p99", "max", "L2", "zero %"),
@@ -69,13 +70,14 @@ def _along(along: Along) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Statistics:
-    """The statistics of a checkpoint: a row for each tensor, in file order; totals.
+    """The statistics of a checkpoint: a row for each tensor, in file order; totals; a threshold.
 
     `str` gives the table, `to_json` the data; in a notebook it shows itself.
     """
 
     input: Mapping[str, Any]
     tensors: tuple[Tensor, ...]
+    threshold: Threshold | None = None
 
     def __getitem__(self, name: str) -> Summary:
         return self._summaries[name]
@@ -104,6 +106,7 @@ class Statistics:
             **envelope("stats", [dict(self.input)]),
             "tensors": [t.to_json() for t in self.tensors],
             "totals": self.totals,
+            "threshold": None if self.threshold is None else self.threshold.to_json(),
         }
 
     def text(
@@ -119,6 +122,8 @@ class Statistics:
         if len(kept) < len(rows):
             yield f"… and {len(rows) - len(kept)} more (--all)"
         yield self._total()
+        if self.threshold is not None:
+            yield str(self.threshold)
 
     def _total(self) -> str:
         t = self.totals
