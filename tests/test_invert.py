@@ -266,6 +266,10 @@ def test_what_is_written_is_read_as_the_same_data(value: dict[str, Any]) -> None
     assert data(dump(value)) == value
 
 
+def test_long_words_are_written_in_no_time() -> None:
+    assert dump({"a": "x" * 2000 + "!"}).startswith('a: "xxx')
+
+
 # -- the command -----------------------------------------------------------------------------
 
 

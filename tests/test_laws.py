@@ -187,6 +187,7 @@ def test_what_was_written_is_what_was_meant(source: Source, tmp_path: Path) -> N
 SUMS = {"norms": 1, "inner": 2}  # by inputs: the last bit of a sum depends on how it is parted
 EXACT: dict[str, tuple[int, dict[str, Any]]] = {  # row: how many inputs, and params
     "differ": (2, {}),
+    "nonpositive": (1, {}),
     "not_finite": (1, {}),
     "rank": (1, {"kind": "float16", "n": 60, "count": 20}),
     "unit_scores": (1, {"shape": (60,), "sizes": (7,), "norm": "linf"}),

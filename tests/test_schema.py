@@ -18,28 +18,6 @@ def rule(text: str) -> list[tuple[str, int, str]]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("text", "key"),
-    [
-        (f"{LAYER}, eps: {{source: 1e-3, target: 1e-5}}", "eps"),
-        (f"{LAYER}, fold_into: c", "fold_into"),
-    ],
-)
-def test_a_key_that_is_not_built_is_refused_by_name(text: str, key: str) -> None:
-    assert ("schema", FIRST, f"the key {key!r} is not built yet") in rule(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (f"{LAYER}, roles: {{bias: {{fold_into: bn}}}}", "fold_into is not built yet"),
-    ],
-)
-def test_a_value_that_is_not_built_is_refused_by_name(text: str, words: str) -> None:
-    (found,) = rule(text)
-    assert words in found[2]
-
-
 def test_whole_file_keys_that_are_not_built() -> None:
     text = document("- {from: a, to: b}", more="sources: {x: {dialect: keras}}")
     assert refusals(text) == [("schema", 6, "the key 'sources' is not built yet")]

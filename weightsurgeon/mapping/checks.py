@@ -99,10 +99,21 @@ def reach(value: Any) -> Problems:
 
 def way(value: Any) -> Problems:
     """What becomes of a role that one side alone has."""
-    if isinstance(value, dict) and "fold_into" in value:
-        yield (), "cannot be folded: fold_into is not built yet"
+    if isinstance(value, dict):
+        if value.keys() != {"fold_into"} or not isinstance(value["fold_into"], str):
+            yield (), "wants {fold_into: LAYER}"
     elif value not in ("fill", "drop", "keep"):
-        yield (), "wants fill | drop | keep"
+        yield (), "wants fill | drop | keep | {fold_into: LAYER}"
+
+
+def epsilons(value: Any) -> Problems:
+    """The eps of a batchnorm here and there."""
+    if not isinstance(value, dict) or not value or value.keys() - {"source", "target"}:
+        yield (), "wants {source: 1e-3, target: 1e-5}"
+        return
+    for side, eps in value.items():
+        if not (type(eps) is int or isinstance(eps, Decimal)) or not 0 <= eps < 1:
+            yield (side,), "wants a number from 0, below 1"
 
 
 def options(value: Any) -> Problems:

@@ -12,6 +12,7 @@ from .claim import Claim, Misfit
 from .extras import make_inits, make_ties
 from .leftovers import complete_base, judge_rules, judge_sizes, judge_sources
 from .making import make_all
+from .norm_folding import fold_layers
 from .roles import complete_layers
 from .rules import Drop
 from .state import Job, State
@@ -29,6 +30,7 @@ def compile_plan(job: Job) -> Plan:
     unclaimed = _claim(state)
     make_all(state)
     complete_layers(state)
+    fold_layers(state)
     make_inits(state)
     ties = make_ties(state)
     judge_sizes(state)

@@ -10,7 +10,7 @@ from .arranging import bind_group
 from .bind import Made
 from .claim import Claim
 from .groups import Group, groups_of, judge_pinned, key_of, roles_of, whole
-from .names import NameError_
+from .names import NameError_, Pattern
 from .rules import Drop, Layer, Move
 from .state import State
 
@@ -21,6 +21,9 @@ def make_all(state: State) -> None:
     layers = roles_of(state.claims.values())
     for found in state.claims.values():
         rule = found.rule
+        if isinstance(rule, Layer) and _folds(rule, found.role):
+            _set_aside(state, found)
+            continue
         if isinstance(rule, Layer):
             group = layers.pop(key_of(found), None)
             if group is not None:
@@ -126,8 +129,22 @@ def _make_one(state: State, found: Claim) -> None:
         state.refuse(error, name)
         return
     state.add(made, rule)
+    if isinstance(rule, Layer) and rule.eps is not None and found.role == "variance":
+        state.eps[name] = rule, rule.eps[0] - rule.eps[1]
     if made.origin.class_ == "lossy" and not getattr(rule, "cast", None):
         _list_loss(state, state.job.source[found.name].spec.dtype, made)
+
+
+def _folds(rule: Layer, role: str) -> bool:
+    return rule.fold_into is not None or isinstance(rule.roles.get(role), Pattern)
+
+
+def _set_aside(state: State, found: Claim) -> None:
+    """It goes into another layer; what only counts the training goes nowhere."""
+    if found.role in TRAINING:
+        state.draft.line("dropped", f"{found.role}: has no place in the target", (found.name,))
+    else:
+        state.folds.append(found)
 
 
 def _list_loss(state: State, here: DType, made: Made) -> None:

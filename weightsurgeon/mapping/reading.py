@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ..conventions import LEAVES, parts
+from ..conventions import LEAVES
 from ..errors import MappingError, SpecError, shown
 from ..spec import checked_shape, dtype_of
 from . import names, rules, schema, tokens
+from .layer_reading import read_layer
 from .many import many, over_of, read_layout, wrong_bars
 from .select import Test, selector
 from .sizes import stray
@@ -82,25 +83,7 @@ class Reader:
         )
 
     def _layer(self, m: Entry, at: Path, common: Entry) -> rules.Rule:
-        kinds = self.kinds(m["kind"], at)
-        sources = self.patterns(m["layer"], (*at, "layer"))
-        targets = self.patterns(m["to"], (*at, "to"), *sources)
-        level = self.level(m["options"], (*at, "options"), *sources, *targets)
-        self.same_captures(sources, targets, at, set(level.names() if level else ()))
-        self.parts(kinds[0], len(sources), len(targets), at)
-        self.roles(m["roles"], kinds, (*at, "roles"))
-        return rules.Layer(
-            **common,
-            sources=tuple(s for s in sources if s),
-            targets=tuple(t for t in targets if t),
-            kind=kinds[0],
-            target_kind=kinds[-1],
-            options=m["options"],
-            sizes=m["sizes"],
-            roles=m["roles"],
-            level=level,
-            when=self.test(m["when"], (*at, "when")),
-        )
+        return read_layer(self, m, at, common)
 
     def level(self, options: Entry, at: Path, *known: names.Pattern) -> names.Pattern | None:
         """The level of a stacked layer where captures tell it, as in `"{n:int}"`."""
@@ -145,22 +128,6 @@ class Reader:
                 text = f"there is no kind {shown(kind)!r}; known: {known}"
                 self.refuse((*at, "kind"), text, "kind")
         return kinds
-
-    def parts(self, kind: str, sources: int, targets: int, at: Path) -> None:
-        """Of a kind that is two layers in torch one side is a list; all else is one to one."""
-        if kind == "separable" and {sources, targets} != {1, 2}:
-            text = "a separable convolution is one layer in Keras and a list of two in torch"
-            self.refuse(at, text)
-        elif parts(kind, "torch") == 1 and (sources, targets) != (1, 1):
-            self.refuse(at, f"kind {kind}: `layer` and `to` are one name each")
-
-    def roles(self, roles: Iterable[str], kinds: list[str], at: Path) -> None:
-        """`roles` names roles that a layer of this kind can have."""
-        known = {r.partition("@")[0] for kind in kinds for r in LEAVES.get(kind, {})}
-        for role in roles if known else ():
-            if role not in known:
-                text = f"a {kinds[0]} has no {shown(role)}; it has {', '.join(sorted(known))}"
-                self.refuse((*at, role), text, "role")
 
     def new_shape(self, m: Entry, at: Path) -> tuple[int, ...] | None:
         """The shape of the one new tensor that an `init` makes."""

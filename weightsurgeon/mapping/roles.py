@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from ..conventions import NEUTRAL, axes_of, group_of, is_spare, leaves
 from ..conventions.linear import joined
 from ..errors import shown
@@ -33,6 +35,8 @@ def _complete(state: State, claims: dict[str, Claim]) -> None:
         if group_of(role) == "counter":
             ways.setdefault(role, "fill")
     _require(state, claims, some, ways)
+    if isinstance(rule, Layer) and rule.fold_into is not None:
+        return  # it makes nothing of its own
     for role, how in ways.items():
         wanted = some._replace(role=role)
         for name in () if role in claims else state.binder.all_targets(wanted):
@@ -42,7 +46,7 @@ def _complete(state: State, claims: dict[str, Claim]) -> None:
                 _keep(state, wanted, name)
 
 
-def _require(state: State, claims: dict[str, Claim], some: Claim, ways: dict[str, str]) -> None:
+def _require(state: State, claims: dict[str, Claim], some: Claim, ways: Container[str]) -> None:
     """A layer without its kernel is no layer, unless another rule takes the kernel."""
     sources = some.rule.sources if isinstance(some.rule, Layer) else ()
     options = state.binder.given(some)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 from ..errors import MappingError
@@ -84,7 +85,9 @@ class Layer(Rule):
     target_kind: str = "auto"
     options: MappingOf[str, Any] = field(default_factory=dict)
     sizes: Sizes = field(default_factory=dict)
-    roles: MappingOf[str, str] = field(default_factory=dict)
+    roles: MappingOf[str, str | Pattern] = field(default_factory=dict)
+    eps: tuple[Fraction, Fraction] | None = None
+    fold_into: Pattern | None = None
     level: Pattern | None = None  # where `options` tell it by captures
     when: Test | None = None
 

@@ -14,6 +14,7 @@ from .checks import (
     Check,
     anything,
     either,
+    epsilons,
     flag,
     list_of,
     map_of,
@@ -70,11 +71,13 @@ FORMS: dict[str, Table] = {
     "layer": {
         **RULE,
         "layer": Key(TEXTS),
-        "to": Key(TEXTS),
+        "to": Key(TEXTS, None),
+        "fold_into": Key(text, None),
         "kind": Key(text),
         "options": Key(options, {}),
         "sizes": Key(map_of(size), {}),
         "roles": Key(map_of(way), {}),
+        "eps": Key(epsilons, None),
         "when": WHEN,
     },
     "drop": {**RULE, "drop": Key(anything), "equal_to": Key(text, None)},
@@ -118,7 +121,6 @@ OUTPUT: Table = {
 }
 
 _NOT_BUILT: dict[int, str] = {
-    id(FORMS["layer"]): "fold_into eps",
     id(SIDE): "optional_segment",
     id(MAPPING): "sources",
     id(OUTPUT): "metadata",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from ..errors import MappingError, shown
 from ..expr import Expr
@@ -59,6 +60,8 @@ class State:
         self.binder = Binder(job.source, job.base, names, self.dialects, known, demands, job.keep)
         self.claimer = Claimer(self.source, self.rules, self.dialects[0] or "", job.base)
         self.made = dict[str, Made]()
+        self.folds = list[Claim]()  # what goes into another layer, once that is made
+        self.eps = dict[str, tuple[Layer, Fraction]]()  # what is added to a variance
         self.claims = dict[str, Claim]()
         self.checks = list[Check]()
         self.refused = set[str]()  # outputs that an error is about already

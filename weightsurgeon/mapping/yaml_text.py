@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./+@-]*( ?[A-Za-z0-9_./+@-]+)*")
+_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./+@-]*(?: [A-Za-z0-9_./+@-]+)*")
 _READ_OTHERWISE = re.compile(r"~|null|true|false|-?[0-9].*")
 
 

@@ -8,19 +8,22 @@ from .affine import AFFINE
 from .arithmetic import CAST, FULL
 from .blending import LERP
 from .broadcasting import PRODUCT, QUOTIENT
+from .folding import MINUS, NORM_FACTOR, RECENTRED, SCALED
 from .keeping import KEPT, KEPT_EACH, KEPT_FROM, KEPT_OF, RANDOM
 from .masking import AS_MASK, FINITE_OR_ZERO, MASKED, PACKED, UNPACKED
 from .mixing import MIX
 from .movement import CONCAT, CROP, PERMUTE, RESHAPE, TAKE
 from .norms import INNER, NORMS
+from .positive import NONPOSITIVE
 from .ranking import RANK
 from .reduction import DIFFER, NOT_FINITE
 from .units import SPREAD, UNIT_SCORES
 
 _MOVE = (RESHAPE, PERMUTE, TAKE, CROP, CONCAT)
-_COMPUTE = (CAST, FULL, SUM, AFFINE, PRODUCT, QUOTIENT, LERP, MIX)
+_FOLD = (MINUS, NORM_FACTOR, SCALED, RECENTRED)
+_COMPUTE = (CAST, FULL, SUM, AFFINE, PRODUCT, QUOTIENT, LERP, MIX, *_FOLD)
 _MASK = (KEPT, KEPT_EACH, KEPT_FROM, KEPT_OF, RANDOM, SPREAD, AS_MASK, PACKED, UNPACKED)
 _PRUNE = (MASKED, FINITE_OR_ZERO, *_MASK)
-_REDUCE = (DIFFER, INNER, NORMS, NOT_FINITE, RANK, UNIT_SCORES)
+_REDUCE = (DIFFER, INNER, NONPOSITIVE, NORMS, NOT_FINITE, RANK, UNIT_SCORES)
 OPS: dict[str, Op] = {op.name: op for op in (*_MOVE, *_COMPUTE, *_PRUNE)}
 REDUCTIONS: dict[str, Reduce] = {row.name: row for row in _REDUCE}
