@@ -11,7 +11,7 @@ from porting import Bench, count, lines_of, mapping, save
 from weightsurgeon.api import open as open_
 from weightsurgeon.api import port
 from weightsurgeon.errors import PlanError
-from weightsurgeon.formats.base import Checkpoint, Meaning
+from weightsurgeon.formats.base import Checkpoint, Meaning, Slot
 from weightsurgeon.mapping.auto import automatic
 
 
@@ -142,3 +142,23 @@ def test_tensors_of_the_optimizer_are_left_out_with_a_line(bench: Bench) -> None
     assert [(x.id, x.text) for x in report.lines] == [
         ("optimizer", "2 tensors of the optimizer are left out")
     ]
+
+
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        (
+            "CuDNNLSTM",
+            "x, a CuDNNLSTM: its kernels and biases lie as that library wants them; load",
+        ),
+        ("Mine", "no row says what x, a Mine, is in another dialect: write a mapping"),
+    ],
+)
+def test_a_layer_without_rows_is_called_by_its_class(bench: Bench, word: str, why: str) -> None:
+    with open_(save(bench.folder / "in.safetensors", {"x/kernel": count(2, 2)}), "keras") as found:
+        found.source.slots["x/kernel"] = Slot("x", word, {}, "kernel")
+        source = Checkpoint(found.source, {}, "keras", "file")
+        with pytest.raises(PlanError) as caught:
+            port(source, bench.output, to="torch")
+    (line,) = lines_of(caught.value)
+    assert line.startswith(f"kind: {why}")

@@ -25,6 +25,24 @@ def save(folder: Path) -> dict[str, Any]:
 def _pairs() -> dict[str, tuple[tuple[int, ...], Any, nn.Module]]:
     linear, heads = nn.Linear(4, 5), nn.Linear(4, 10)
     return {
+        "reset_before": (SEQUENCE, layers.GRU(5, reset_after=False, name="x"), nn.GRU(4, 5)),
+        "other_activation": (SEQUENCE, layers.LSTM(5, activation="relu", name="x"), nn.LSTM(4, 5)),
+        "stack_both_ways": (
+            SEQUENCE,
+            layers.Bidirectional(layers.RNN([layers.LSTMCell(5), layers.LSTMCell(5)]), name="x"),
+            nn.LSTM(4, 5, 2, bidirectional=True),
+        ),
+        "gate": (
+            SEQUENCE,
+            _Itself(layers.MultiHeadAttention(2, 2, use_gate=True, name="x")),
+            nn.MultiheadAttention(4, 2),
+        ),
+        "projected": (SEQUENCE, layers.LSTM(5, name="x"), nn.LSTM(4, 5, proj_size=2)),
+        "learned_key": (
+            SEQUENCE,
+            _Itself(layers.MultiHeadAttention(2, 2, name="x")),
+            nn.MultiheadAttention(4, 2, add_bias_kv=True),
+        ),
         "rms_scaling": (
             SEQUENCE,
             layers.LayerNormalization(rms_scaling=True, name="x"),
@@ -47,6 +65,16 @@ def _pairs() -> dict[str, tuple[tuple[int, ...], Any, nn.Module]]:
             nn.ConvTranspose2d(4, 6, 3, groups=2),
         ),
     }
+
+
+class _Itself:
+    """An attention of a sequence to itself."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+
+    def __call__(self, x: Any) -> Any:
+        return self.layer(x, x)
 
 
 def _einsum(equation: str, shape: tuple[int, ...], bias_axes: str) -> Any:

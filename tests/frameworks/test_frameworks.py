@@ -88,6 +88,10 @@ def test_one_arrangement_of_a_cubic_kernel_is_right_and_it_is_ours(
 # -- refused: tensors that may fit a layer that computes something else ------------------------
 
 TO_TORCH = {
+    "reset_before": "kind: x: reset_after=False: it resets the state before the product",
+    "other_activation": "kind: x: activation=relu: the module computes with another function",
+    "stack_both_ways": "each direction of x is a stack of its own, torch's second level sees both",
+    "gate": "kind: x: use_gate=True: it multiplies its output by a gate of its own",
     "rms_scaling": r"x/gamma → x.weight: rms_scaling=True: it divides by the deviation about the",
     "unshared_slopes": r"x/alpha → x.weight: shared_axes=\[\]: it has a slope for each place of a",
     "partly_shared_slopes": r"x/alpha → x.weight: shared_axes=\[1\]: it has a slope for each place",
@@ -97,6 +101,12 @@ TO_TORCH = {
     "partial_bias": "x/bias → x.bias: EinsumDense abc,cde->abde: a bias along e, while a Linear",
 }
 TO_KERAS = {
+    "reset_before": "x.weight_hh_l0 → x/gru_cell/recurrent_kernel: reset_after=False: it resets",
+    "other_activation": "x.weight_hh_l0 → x/lstm_cell/recurrent_kernel: activation=relu",
+    "stack_both_ways": r"x.weight_ih_l1 → x/forward_rnn/.*in=10 .*does not fit .*in=5",
+    "gate": "x.in_proj_weight → x: use_gate=True",
+    "projected": "x.weight_hr_l0: a lstm of keras cannot hold it: the state is projected",
+    "learned_key": "x.bias_k: a mha of keras cannot hold it: a learned key is appended",
     "rms_scaling": r"x.weight → x/gamma: rms_scaling=True",
     "unshared_slopes": r"x.weight → x/alpha: shared_axes=\[\]",
     "partly_shared_slopes": r"x.weight → x/alpha: shared_axes=\[1\]",

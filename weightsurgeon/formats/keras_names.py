@@ -50,7 +50,9 @@ CELLS = {
 }
 _PROJECTIONS = {n: n for n in ("query", "key", "gate", "value")} | {"output": "attention_output"}
 ATTENTION = {
-    "MultiHeadAttention": {f"{part}_dense": name for part, name in _PROJECTIONS.items()},
+    "MultiHeadAttention": {
+        f"{'_' if part == 'gate' else ''}{part}_dense": name for part, name in _PROJECTIONS.items()
+    },
     "GroupQueryAttention": {f"_{part}_dense": name for part, name in _PROJECTIONS.items()},
     "GroupedQueryAttention": {f"_{part}_dense": name for part, name in _PROJECTIONS.items()},
 }

@@ -16,6 +16,11 @@ from .placing import Placed
 from .projections import place_projections
 from .rules import Layer, Mapping, Move, Side
 
+_OLD = (
+    "{{}}, a {}: its kernels and biases lie as that library wants them; load it in Keras 2.4 or "
+    "later, which makes {} of it, and save it again"
+)
+_NO_ROWS = {f"CuDNN{kind}": _OLD.format(f"CuDNN{kind}", f"a {kind}") for kind in ("LSTM", "GRU")}
 _ALL = Pattern("{name}", (Capture("name", "any"),), {})
 
 
@@ -43,6 +48,8 @@ def automatic(
             continue
         kind = kinds[0].of(layer) or kinds[1].of(layer)
         reason = _refused(kind, roles, here or "", there or "")
+        if kind is None and (word := _word(source, layer)):
+            reason = _NO_ROWS.get(word, f"no row says what {{}}, a {word}, is in another dialect")
         if reason:
             unknown.setdefault(reason, []).append(layer or "(the layer itself)")
     if unknown or found.refused:
@@ -50,6 +57,12 @@ def automatic(
     layers = Layer("automatic", 0, True, (_ALL,), (_ALL,), when=_no_optimizer)
     notes = tuple(found.notes)
     return Mapping(Side(here), Side(there), (*found.rules, layers), notes=notes)
+
+
+def _word(source: Checkpoint, layer: str) -> str:
+    """What the file calls the kind of a layer, if anything."""
+    slots = source.source.slots.values()
+    return next((slot.kind for slot in slots if slot.layer == layer), "")
 
 
 def _family(dialect: str | None) -> str:

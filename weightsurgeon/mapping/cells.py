@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from ..conventions import refusal
 from ..formats.base import Checkpoint, Meaning
 from .claim import neutral
 from .placing import Placed
@@ -31,6 +32,7 @@ class Cell(NamedTuple):
     backward: bool
     units: int
     alone: bool  # no part of a module, as torch's LSTMCell
+    why_not: str | None  # what the other side cannot hold
 
 
 def place_cells(
@@ -56,14 +58,17 @@ def _cells(checkpoint: Checkpoint | None) -> Iterator[Cell]:
 def _cell(meaning: Meaning, units: int, torch: bool) -> Cell:
     """A cell of torch is part of its layer where its leaf has a level, one of Keras of a module."""
     options, layer = meaning.options, meaning.layer
+    why_not = refusal(meaning.kind or "", options, "keras" if torch else "torch")
     level, way, kind = options.get("level"), options.get("direction"), meaning.kind or ""
     if torch:
-        return Cell(layer, kind, layer, level or 0, way == "backward", units, level is None)
+        return Cell(
+            layer, kind, layer, level or 0, way == "backward", units, level is None, why_not
+        )
     module = options.get("module")
     if module is None and (own := _OWN.fullmatch(layer)):  # as Keras names what it makes itself
         module, way = own[1], own[2]
     here = layer if module is None else module
-    return Cell(layer, kind, here, level or 0, way == "backward", units, here == layer)
+    return Cell(layer, kind, here, level or 0, way == "backward", units, here == layer, why_not)
 
 
 def _modules(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
@@ -81,7 +86,7 @@ def _cells_to_modules(found: Placed, cells: list[Cell], base: Checkpoint | None)
         if parts[0].alone:
             continue  # it keeps its name
         found.layers |= {cell.layer for cell in parts}
-        reason = _no_module(parts)
+        reason = next((f"{{}}: {c.why_not}" for c in parts if c.why_not), _no_module(parts))
         if reason:
             found.refuse(reason, [module])
             continue
