@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from correlation import correlate
 
 from weightsurgeon.errors import SpecError
 from weightsurgeon.inspection import expanded
@@ -11,21 +12,6 @@ from weightsurgeon.inspection.expanded import Path, cancellation, compose, path
 
 RANDOM = np.random.default_rng(0)
 IMAGE = RANDOM.standard_normal((23, 21, 3))
-
-
-def correlate(x: np.ndarray, kernel: np.ndarray, stride: int = 1, dilation: int = 1) -> np.ndarray:
-    """A valid convolution, written out as the definition has it."""
-    kh, kw = kernel.shape[:2]
-    h, w = (
-        (n - (k - 1) * dilation - 1) // stride + 1
-        for n, k in zip(x.shape[:2], (kh, kw), strict=True)
-    )
-    out = np.zeros((h, w, kernel.shape[3]))
-    for i in range(kh):
-        for j in range(kw):
-            rows = x[i * dilation :: stride][:h]
-            out += rows[:, j * dilation :: stride][:, :w] @ kernel[i, j]
-    return out
 
 
 def agrees(found: Path, wanted: np.ndarray) -> None:

@@ -45,9 +45,21 @@ def doctor(
     if target is not None and target not in TARGETS:
         raise SurgeryError(f"no target {shown(target)!r}; known: {', '.join(TARGETS)}")
     found = opened(checkpoint)
-    measured = stats(found, progress=progress)
-    layers = kernels(found)
     first = None if init is None else opened(init)
+    measured = stats(found, progress=progress)
+    return examined(found, measured, limits, target, first, input_range)
+
+
+def examined(
+    found: Checkpoint,
+    measured: Statistics,
+    limits: Limits,
+    target: str | None = None,
+    first: Checkpoint | None = None,
+    input_range: tuple[float, float] | None = None,
+) -> Health:
+    """The findings of a checkpoint whose statistics are there already."""
+    layers = kernels(found)
     findings = [
         *of_values(found, measured, limits, target),
         *_of_layers(found, layers, measured, limits, first),

@@ -125,10 +125,14 @@ def residual(kernel: Any, shortcut: Any = None) -> Any:
     if shortcut is None:
         shortcut = np.eye(kernel.shape[2], kernel.shape[3])[None, None]
     h, w = (max(a, b) for a, b in zip(kernel.shape[:2], shortcut.shape[:2], strict=True))
-    return _centred(kernel, h, w) + _centred(shortcut, h, w)
+    return centred(kernel, h, w) + centred(shortcut, h, w)
 
 
-def _centred(kernel: Any, h: int, w: int) -> Any:
+def centred(kernel: Any, h: int, w: int) -> Any:
+    """A kernel in the middle of `h w` positions of zeros.
+
+    Errors: SpecError where it has no middle there.
+    """
     import numpy as np
 
     margins = (h - kernel.shape[0], w - kernel.shape[1])
