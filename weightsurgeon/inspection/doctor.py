@@ -20,6 +20,7 @@ from .health import Finding, Health, Limits, in_order, limits_of
 from .layers import Kernel, kernels, links, readers
 from .measuring import stats
 from .selection import described
+from .statistics import Statistics
 from .value_findings import TARGETS, of_values
 
 Rules = Mapping[str, Any]

@@ -35,6 +35,13 @@ class Group(NamedTuple):
     norm: float
     zeros: int
 
+    def cells(self) -> tuple[str, ...]:
+        """The group as a row."""
+        names = ", ".join(shown(n) for n in self.layers)
+        zeros = percent(self.zeros, self.params)
+        numbers = f"{self.tensors:,}", f"{self.params:,}", number(self.norm), zeros
+        return (shown(self.name), *numbers, names)
+
 
 class Profile(NamedTuple):
     """How strongly a head's first kernel reads each channel of what is shared."""
@@ -74,7 +81,7 @@ class Heads:
 
     def text(self, width: int | None = None) -> Iterator[str]:
         """A row a group, a line for each two heads."""
-        yield from folded([HEAD, *map(_cells, self.groups)], range(1, 5), width)
+        yield from folded([HEAD, *(g.cells() for g in self.groups)], range(1, 5), width)
         for x in self.likenesses:
             yield f"{shown(x.a)} and {shown(x.b)} read {shown(x.shared)} with cosine {x.cosine:.4f}"
         total = sum(g.params for g in self.groups)
@@ -84,13 +91,7 @@ class Heads:
         return "\n".join(self.text())
 
     def _repr_html_(self) -> str:
-        return html_table(HEAD, map(_cells, self.groups))
-
-
-def _cells(g: Group) -> tuple[str, ...]:
-    names = ", ".join(shown(n) for n in g.layers)
-    zeros = percent(g.zeros, g.params)
-    return shown(g.name), f"{g.tensors:,}", f"{g.params:,}", number(g.norm), zeros, names
+        return html_table(HEAD, (g.cells() for g in self.groups))
 
 
 def reached(graph: Graph) -> dict[str, frozenset[str]]:
