@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from strategies import Array, dtypes, noise, same
 
 from weightsurgeon.arrange import Index, rearrange
+from weightsurgeon.blocks import blocks, need
 from weightsurgeon.errors import SpecError
-from weightsurgeon.expr import array, evaluate
+from weightsurgeon.expr import array, evaluate, slices
 from weightsurgeon.notation import Side, parse_layout
 from weightsurgeon.simplify import simplify
 from weightsurgeon.spec import Axes, Axis, dtype_of
@@ -153,6 +154,24 @@ def test_parts_must_add_up() -> None:
 def test_integers_are_not_added() -> None:
     with pytest.raises(SpecError, match="only floats"):
         arranged({(): np.ones((2, 3), "int32")}, "b u -> u", sums=["b"])
+
+
+def test_a_tensor_larger_than_memory_is_made_in_blocks() -> None:
+    """Blocks need what they show, whatever the fused tensor has; a part reads nothing else."""
+    cells = [(g, e) for g in range(2) for e in range(4)]
+    x: dict[Index, Any] = {c: array(count(64, 48) + 100 * c[0] + c[1]) for c in cells}
+    for layout in ("g e | o d -> e (g o) d", "g e | o d -> d e (o g)"):
+        (fused,) = rearrange(x, *parse_layout(layout)).cells.values()
+        fused = simplify(fused)
+        made = np.empty(fused.spec.shape, "float32")
+        for block in blocks(fused, 4096):
+            assert need(fused, block) <= 4096
+            made[slices(block)] = evaluate(fused, block)
+        assert same(made, fused.numpy())
+    parted = rearrange({(): fused}, *parse_layout("d e (o g) -> g e | o d"), {"e": 4, "g": 2})
+    one = simplify(parted.cells[1, 2])
+    assert same(one.numpy(), x[1, 2].numpy())
+    assert all(need(one, block) <= 8192 for block in blocks(one, 8192))
 
 
 @st.composite

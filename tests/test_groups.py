@@ -116,7 +116,7 @@ def test_repeat_and_sum(bench: Bench) -> None:
     four = {f"m.0.{e}.w": x for e in range(4)}
     same(bench.port(four, back), {"u.0.w": x})
     (line,) = bench.refuse({**four, "m.0.2.w": x + 1}, back)
-    assert line.startswith(f"m.yaml:{FIRST}: unequal: m.0.0.w, m.0.1.w … are one tensor there")
+    assert line.startswith(f"m.yaml:{FIRST}: unequal: m.0.0.w and m.0.2.w are one tensor")
     (line,) = bench.refuse({n: y for n, y in four.items() if "3" not in n}, back)
     assert line.startswith(f"m.yaml:{FIRST}: shape: ")
     add = '- {from: [ih, hh], to: b, layout: "b:xh | u -> u", sum: b}'
@@ -137,6 +137,15 @@ def test_values_and_dtypes_behind_a_gather(bench: Bench) -> None:
     out = bench.port(x, rule)
     assert out["a"].dtype == np.float16
     same(out, {"a": np.array([1, 3, 5, 7])})
+
+
+def test_a_root_of_an_axis_behind_a_gather(bench: Bench) -> None:
+    x = {"a.0": count(4), "a.1": count(4, start=4)}
+    rule = '- {from: "a.{e...}", to: a, layout: "e | o -> (e o)", scale: "1/sqrt(o)"}'
+    same(bench.port(x, rule), {"a": np.arange(8) / 2})
+    uneven = rule.replace(", scale", ", sizes: {o: [_, _]}, scale")
+    (line,) = bench.refuse(x, uneven)
+    assert line == f"m.yaml:{FIRST}: size: a.{{0..1}} → a: scale: o differs from part to part"
 
 
 def test_the_base_tells_sizes_and_has_the_last_word(bench: Bench) -> None:

@@ -94,14 +94,13 @@ def test_a_dropped_role_must_be_neutral(bench: Bench) -> None:
     assert sorted(out) == ["b.weight"]
     assert bench.lines("dropped") == [f"bias: by m.yaml:{FIRST}: a/bias"]
     assert bench.refuse({"a/kernel": W, "a/bias": F}, rules) == [
-        f"m.yaml:{FIRST}: unequal: a/bias is dropped, but is not 0 everywhere; "
-        "first at flat index 1"
+        f"m.yaml:{FIRST}: unequal: a/bias is dropped, but is not 0 everywhere; first at [1]"
     ]
     rules = rule("layernorm", "{gamma: drop}")
     out = bench.port({"a/gamma": 0 * F + 1, "a/beta": F}, rules)
     assert sorted(out) == ["b.bias"]
     (line,) = bench.refuse({"a/gamma": F, "a/beta": F}, rules)
-    assert "is not 1 everywhere; first at flat index 0" in line
+    assert "is not 1 everywhere; first at [0]" in line
 
 
 def test_a_role_is_kept_from_the_base(bench: Bench) -> None:

@@ -1,8 +1,7 @@
 """Many tensors to many: a layout whose axes may run over tensors, `g e | o d -> e (g o) d`.
 
 An axis before the bar of one side and inside the other stacks or splits; before both bars, tensors
-pair cell by cell; the rest is reshape · take · permute · reshape, as in `relayout`. A cell is a
-tensor at its place before the bar. Every target pulls only what its blocks need.
+pair cell by cell; the rest is as in `relayout`. A cell is a tensor at its place before the bar.
 """
 
 from __future__ import annotations
@@ -29,10 +28,11 @@ At = Mapping[str, int]
 
 
 class Arranged(NamedTuple):
-    """The target's cells, and pairs of tensors that must have the same bits for it to be right."""
+    """The target's cells, pairs of tensors that must have the same bits, and the size of axes."""
 
     cells: dict[Index, Expr]
     equal: list[tuple[Expr, Expr]]
+    sizes: dict[str, int]
 
 
 def rearrange(
@@ -64,7 +64,7 @@ def rearrange(
     made = {}
     for index in product(*(range(task.sizes[axis.name]) for axis in want.over)):
         made[index] = task.target(dict(zip((a.name for a in want.over), index, strict=True)))
-    return Arranged(made, task.equal)
+    return Arranged(made, task.equal, task.sizes)
 
 
 @dataclass

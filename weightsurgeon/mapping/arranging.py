@@ -23,7 +23,7 @@ from .groups import Group, value_at
 from .many import LIST, list_axis
 from .rules import Layer, Move
 from .stated import check_rows, check_words, renamed
-from .values import NO_VALUES
+from .values import NO_VALUES, Values
 
 
 class Ask(NamedTuple):
@@ -45,10 +45,10 @@ class Ask(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """The outputs of a group, and pairs of tensors that must be equal for them to be right."""
+    """The outputs of a group, and what must be equal for them to be right: names, tensors."""
 
     made: list[Made]
-    equal: list[tuple[Expr, Expr]]
+    equal: list[tuple[tuple[str, str], tuple[Expr, Expr]]]
     added: list[str]
 
 
@@ -61,12 +61,19 @@ def bind_group(binder: Binder, group: Group) -> Bound:
     try:
         ask = ask_of(binder, group, len(next(iter(cells.values())).spec.shape))
         found = _arranged(binder, ask, cells)
-        made = [_made(binder, group, ask, index, x, cells) for index, x in found.cells.items()]
+        made = [_made(binder, group, ask, i, found, cells) for i in found.cells]
     except SpecError as error:
         names = ", ".join(g.label for g in grouped(group.names)[:3])
         there = ", ".join(shown(p.text) for p in rule.targets[:3])
         raise rule.refused(error.id, f"{names} → {there}: {error}", *group.names) from error
-    return Bound(made, found.equal, ask.added)
+    known = {id(cell): i for i, cell in cells.items()}
+    equal = [((_first(group, a, known), _first(group, b, known)), (a, b)) for a, b in found.equal]
+    return Bound(made, equal, ask.added)
+
+
+def _first(group: Group, x: Expr, cells: Mapping[int, Index]) -> str:
+    """The name of the tensor that a piece was taken from."""
+    return group.cells[next(_used(x, cells))].name
 
 
 def ask_of(binder: Binder, group: Group, rank: int) -> Ask:
@@ -159,16 +166,21 @@ def _arranged(binder: Binder, ask: Ask, cells: Mapping[Index, Expr]) -> Arranged
 
 
 def _made(
-    binder: Binder, group: Group, ask: Ask, index: Index, x: Expr, cells: Mapping[Index, Expr]
+    binder: Binder,
+    group: Group,
+    ask: Ask,
+    index: Index,
+    found: Arranged,
+    cells: Mapping[Index, Expr],
 ) -> Made:
     """One output: checked against what both files know, in the dtype that is wanted."""
-    rule, name = group.rule, ask.name(index)
+    rule, name, x = group.rule, ask.name(index), found.cells[index]
     values, cast = getattr(rule, "values", NO_VALUES), getattr(rule, "cast", None)
     used = set(_used(x, {id(cell): i for i, cell in cells.items()})) or set(cells)
     claims = [group.cells[i] for i in sorted(used)]
     wanted, specs = binder.wanted(name), [binder.source[c.name].spec for c in claims]
     moved = x.named(_axes(ask, specs, wanted))
-    moved = values.computed(moved, {}, binder.demands.overflow)
+    moved = values.computed(moved, _of_root(values, found), binder.demands.overflow)
     binder.demands.check(claims[0].name, moved, wanted)
     moved = binder.demands.in_dtype(moved, wanted, cast, specs[0].dtype)
     class_ = "function" if ask.added else values.class_
@@ -178,6 +190,14 @@ def _made(
         meaning, axes=moved.spec.axes, layer=split(name)[0], ground=meaning.ground or "mapping"
     )
     return Made(name, moved, meaning, Origin(rule.place, tuple(c.name for c in claims), class_))
+
+
+def _of_root(values: Values, found: Arranged) -> dict[str, int]:
+    """The sizes of axes, one of which a root may be of: it has the same one in every part."""
+    uneven = {name.partition("[")[0] for name in found.sizes if name.endswith("]")}
+    if odd := uneven & set(values.axes):
+        raise SpecError(f"scale: {odd.pop()} differs from part to part", "size")
+    return found.sizes
 
 
 def _axes(ask: Ask, specs: Iterable[TensorSpec], wanted: TensorSpec | None) -> Axes | None:

@@ -79,9 +79,9 @@ def _make_group(state: State, group: Group) -> None:
     except MappingError as error:
         state.refuse(error, *_targets(state, group))
         return
-    for a, b in bound.equal:
-        text = f"{', '.join(map(shown, group.names[:2]))} … are one tensor there, but differ"
-        state.equal(a, b, rule, text)
+    for names, (a, b) in bound.equal:
+        one, other = map(shown, names)
+        state.equal(a, b, rule, f"{one} and {other} are one tensor there, but differ")
     for made in bound.made:
         if state.excluded(made.name, made.expr.spec):
             state.draft.line("exclude", "left out of the target", (made.name,))

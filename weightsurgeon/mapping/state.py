@@ -139,7 +139,8 @@ class State:
             return
 
         def refused(found: Difference) -> MappingError:
-            return rule.refused("unequal", f"{text}; first at flat index {found.first}")
+            at = _place(a.spec.shape, found.first or 0)
+            return rule.refused("unequal", f"{text}; first at {at}")
 
         if a != b:
             self.checks.append(Check(reduction(DIFFER, a, b), refused))
@@ -147,3 +148,16 @@ class State:
 
 def _from(origin: Origin) -> str:
     return ", ".join(map(shown, origin.names)) or "an init"
+
+
+def _place(shape: tuple[int, ...], flat: int) -> list[int]:
+    """A flat index as one for each axis.
+
+    >>> _place((2, 3), 4)
+    [1, 1]
+    """
+    at = list[int]()
+    for size in reversed(shape):
+        flat, n = divmod(flat, size)
+        at.insert(0, n)
+    return at
