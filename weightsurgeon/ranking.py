@@ -117,6 +117,17 @@ def _signed(values: Array, wide: str) -> Array:
     return found
 
 
+def finite(values: Array) -> Array:
+    """True where a value is neither NaN nor infinite."""
+    import numpy as np
+
+    kind = KINDS.get(values.dtype.name)
+    if values.dtype.itemsize == 2 and kind is not None and kind.infinite is not None:
+        return keys(values, values.dtype.name) < np.uint16(kind.infinite)
+    found: Array = np.isfinite(values)
+    return found
+
+
 def histogram(found: Array, kind: str, level: int, prefix: int) -> Array:
     """How often each digit stands at a level, among the keys whose digits above are `prefix`."""
     import numpy as np
@@ -128,8 +139,8 @@ def histogram(found: Array, kind: str, level: int, prefix: int) -> Array:
     word = found.dtype.type
     if level:
         found = found[(found >> word(shift + digits[level])) == word(prefix)]
-    if shift or level:
-        found = (found >> word(shift)) & word(bins - 1)
+    found = found >> word(shift) if shift else found
+    found = found & word(bins - 1) if level else found
     return np.bincount(found.astype(np.intp, copy=False), minlength=bins)
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ..errors import SpecError
 from ..expr import Reduce
+from ..ranking import finite
 from ..spec import TensorSpec
 
 
@@ -61,10 +62,10 @@ class NotFinite(NamedTuple):
 def _fold_not_finite(state: NotFinite, start: int, x: Any) -> NotFinite:
     import numpy as np
 
-    finite = np.isfinite(x)
-    if finite.all():
+    good = finite(x)
+    if good.all():
         return state
-    found = NotFinite(int(x.size - np.count_nonzero(finite)), start + int(finite.argmin()))
+    found = NotFinite(int(x.size - np.count_nonzero(good)), start + int(good.argmin()))
     return _merge_not_finite(state, found)
 
 
