@@ -424,3 +424,33 @@ def test_a_signal_leaves_nothing_behind(tmp_path: Path) -> None:
     assert done.returncode == 128 + 15
     assert done.stderr == "weightsurgeon: interrupted by signal 15; nothing was written\n"
     assert [p.name for p in tmp_path.iterdir()] == ["l.safetensors"]
+
+
+def test_prune_by_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from weightsurgeon.cli.parser import Parser
+    from weightsurgeon.cli.prune import arguments, keys_of
+    from weightsurgeon.errors import SurgeryError
+
+    parser = Parser()
+    arguments(parser)
+
+    def keys(*words: str) -> dict[str, object]:
+        found = keys_of(parser.parse_args(["in.pt", "-o", "out.pt", *words]))
+        return {k: v for k, v in found.items() if v not in ("input", "all", "error", None)}
+
+    assert {k: str(v) for k, v in keys("--sparsity", "0.5", "--scope", "axis=out").items()} == {
+        "amount": "{'sparsity': Decimal('0.5')}", "scope": "{'axis': 'out'}",
+    }  # fmt: skip
+    assert keys("--nm", "2:4", "--axis", "in", "--include", "*.w", "--write-mask", "m.pt") == {
+        "amount": {"nm": "2:4", "axis": "in"}, "select": ["*.w"], "mask": {"write": "m.pt"},
+    }  # fmt: skip
+    assert keys("--fold") == {"mask": {"apply": "embedded"}}
+    assert keys("--apply-mask", "m.pt") == {"mask": {"apply": "masks"}}
+    assert keys("--count", "3", "--random", "7", "--scope", "tensor") == {
+        "amount": {"count": 3}, "score": {"random": {"seed": 7}}, "scope": "tensor",
+    }  # fmt: skip
+    assert keys("--keep", "3", "--scores", "s.pt")["score"] == {"from": "scores"}
+    with pytest.raises(SurgeryError, match="wants a number"):
+        keys("--below", "x")
+    with pytest.raises(SurgeryError, match="one of the arguments"):
+        keys()

@@ -186,6 +186,7 @@ def test_what_was_written_is_what_was_meant(source: Source, tmp_path: Path) -> N
 
 SUMS = {"norms": 1, "inner": 2}  # by inputs: the last bit of a sum depends on how it is parted
 EXACT: dict[str, tuple[int, dict[str, Any]]] = {  # row: how many inputs, and params
+    "beyond": (2, {}),
     "differ": (2, {}),
     "nonpositive": (1, {}),
     "not_finite": (1, {}),

@@ -597,3 +597,25 @@ def test_a_plan_file_and_the_command_line(tmp_path: Path) -> None:
     with pytest.raises(PlanError) as caught:
         plan_run(plan)
     assert lines_of(caught.value)[0].startswith(f"{plan}:7: schema: sparsity wants a number")
+
+
+def verified(w: Array) -> None:
+    """A plan that verifies a state, and writes it if it may."""
+    verify = {"from": "x", "nm": "2:4", "axis": "in", "select": "*"}
+    steps = [{"verify": verify}]
+    output = {"from": "x", "path": "out.pt"}
+    plan = {"weightsurgeon": 1, "steps": steps, "output": output}
+    run_reductions(plan_run(plan, aliases={"x": memory({"w": w}, "out in")}))
+
+
+def test_26_a_pattern_is_verified() -> None:
+    w = np.array([[1, 2, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 3, 4, 0]], "f4")
+    verified(w)
+    w[1, 4] = 5
+    with pytest.raises(PlanError, match=r"pattern: .*w: group \[1, 1\] has more than 2 non-zeros$"):
+        verified(w)
+    w[0] = 1
+    with pytest.raises(PlanError, match=r"group \[0, 0\] .*; 5 values are beyond the pattern"):
+        verified(w)
+    with pytest.raises(PlanError, match="in=6 is no multiple of 4"):
+        verified(w[:, :6])

@@ -59,7 +59,6 @@ def refused(folder: Path, text: str) -> list[str]:
             ["p.yaml:3: schema: dialect wants keras"],
         ),
         ("transfer: {", "merge: {", ["the key 'merge' is not built yet"]),
-        ("transfer: {", "verify: {", ["the key 'verify' is not built yet"]),
         ("transfer: {", "transfor: {", ["the key 'transfor' is unknown; did you mean 'transfer'?"]),
         ("transfer: {", "optional: 1\n  transfer: {", ["p.yaml:5: schema: a step is a map of one"]),
         ("{from: a, mapping: m.yaml, as: b}", "5", ["p.yaml:5: schema: wants a map of from"]),

@@ -52,28 +52,40 @@ def _merge(state: Difference, later: Difference) -> Difference:
 DIFFER = Reduce("differ", _infer, Difference, _fold, _merge, lambda state: state)
 
 
-class NotFinite(NamedTuple):
-    """How many values are NaN or infinite, and the flat index of the first of them."""
+class Found(NamedTuple):
+    """How many values are as they should not be, and the flat index of the first of them."""
 
     count: int = 0  # type: ignore[assignment]  # as above
     first: int | None = None
 
 
-def _fold_not_finite(state: NotFinite, start: int, x: Any) -> NotFinite:
+def _fold_not_finite(state: Found, start: int, x: Any) -> Found:
     import numpy as np
 
     good = finite(x)
     if good.all():
         return state
-    found = NotFinite(int(x.size - np.count_nonzero(good)), start + int(good.argmin()))
+    found = Found(int(x.size - np.count_nonzero(good)), start + int(good.argmin()))
     return _merge_not_finite(state, found)
 
 
-def _merge_not_finite(state: NotFinite, later: NotFinite) -> NotFinite:
+def _merge_not_finite(state: Found, later: Found) -> Found:
     first = state.first if state.first is not None else later.first
-    return NotFinite(state.count + later.count, first)
+    return Found(state.count + later.count, first)
 
 
 NOT_FINITE = Reduce(
-    "not_finite", lambda specs: None, NotFinite, _fold_not_finite, _merge_not_finite, lambda s: s
+    "not_finite", lambda specs: None, Found, _fold_not_finite, _merge_not_finite, lambda s: s
 )
+
+
+def _fold_beyond(state: Found, start: int, x: Any, mask: Any) -> Found:
+    import numpy as np
+
+    beyond = np.flatnonzero((mask == 0) & (x != x.dtype.type(0)))
+    if not beyond.size:
+        return state
+    return _merge_not_finite(state, Found(beyond.size, start + int(beyond[0])))
+
+
+BEYOND = Reduce("beyond", lambda specs: None, Found, _fold_beyond, _merge_not_finite, lambda s: s)

@@ -15,8 +15,9 @@ STEPS: dict[str, str] = {
     "cast": ".cast",
     "soft_update": ".soft_update",
     "prune": ".prune",
+    "verify": ".verify",
 }
-LATER = ("merge", "verify")  # those not in STEPS
+LATER = ("merge",)  # those not in STEPS
 
 
 def module_of(verb: str) -> Any:

@@ -14,7 +14,7 @@ from ..formats import container_of
 from ..formats.base import Checkpoint, Meaning
 from ..mapping.derived import as_it_is
 from ..ops.masking import as_mask, finite_or_zero, masked, packed, unpacked
-from ..ops.reduction import NOT_FINITE, NotFinite
+from ..ops.reduction import NOT_FINITE, Found
 from ..pending import reduction_over
 from ..plan import Check, Finding, Line, Origin, Plan, Target
 from ..tally import Tally
@@ -80,7 +80,7 @@ def _made(given: Pruning, work: Work, state: Checkpoint) -> Made:
 def _finite(tensors: dict[str, Expr], work: Work, text: str) -> Check:
     """Refuse what cannot be ranked, with its name and index."""
 
-    def refused(found: NotFinite) -> SpecError:
+    def refused(found: Found) -> SpecError:
         import numpy as np
 
         at = found.first or 0

@@ -109,7 +109,7 @@ def read(step: Reading) -> Pruning | None:
         exclude = step.attempt(selector, m["exclude"], at=("exclude",))
     masks = _masks(step, m["mask"])
     amount = _amount(step, m)
-    below, pattern = _below(step, m), pattern_of(step, m["amount"])
+    below, pattern = _below(step, m), pattern_of(step, m["amount"], "amount")
     units, (seed, scores) = _units(step, m["granularity"]), _score(step, m["score"])
     asked = [what is not None for what in (amount, below, pattern, masks.apply)]
     if sum(asked) > 1:
@@ -161,7 +161,6 @@ def _below(step: Reading, m: Mapping[str, Any]) -> str | None:
 
 def pattern_of(step: Reading, given: Any, *at: str) -> Pattern | None:
     """The N:M pattern under `nm` and `axis`."""
-    at = at or ("amount",)
     if not isinstance(given, dict) or given.get("nm") is None:
         return None
     found = _PATTERN.fullmatch(str(given["nm"]))

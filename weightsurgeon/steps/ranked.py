@@ -15,7 +15,7 @@ from ..plan import Finding, Line
 from ..random_bits import key_of
 from ..ranking import magnitude_kind
 from ..spec import TensorSpec, dtype_of
-from .prune_keys import Pruning
+from .prune_keys import Pattern, Pruning
 from .work import Work
 
 KEY, LAST = TensorSpec(dtype_of("uint64"), ()), TensorSpec(dtype_of("int64"), ())
@@ -154,11 +154,16 @@ def _pattern(given: Pruning, work: Work, name: str, x: Expr) -> Expr:
     if pattern is None:
         raise SpecError("no pattern")
     axis = axis_at(work, name, x, pattern.axis, "amount", "axis")
+    whole_groups(given.ragged, work, name, x, axis, pattern)
+    return kept_of(x, axis, pattern.most, pattern.group)
+
+
+def whole_groups(ragged: bool, work: Work, name: str, x: Expr, axis: int, pattern: Pattern) -> None:
+    """Refuse an axis whose tail fills no group, unless that is wanted."""
     size = x.spec.shape[axis]
-    if size % pattern.group and not given.ragged:
+    if size % pattern.group and not ragged:
         text = f"{shown(name)}: {pattern.axis}={size} is no multiple of {pattern.group}"
         raise work.place.refused(f"{text}; ragged: keep leaves the tail", id="ragged", names=[name])
-    return kept_of(x, axis, pattern.most, pattern.group)
 
 
 def _unit_sizes(given: Pruning, work: Work, name: str, x: Expr) -> tuple[int, ...] | None:

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from ..conventions import group_of
 from ..errors import SpecError, shown
 from ..formats.base import Checkpoint
+from ..mapping.select import Test
 from ..plan import Draft
 from ..ranking import refuse_unprunable
-from .prune_keys import Pruning
 from .work import Work
 
 
-def prunable(given: Pruning, work: Work, state: Checkpoint) -> list[str]:
+class Selecting(Protocol):
+    """What selects: tests of names, whether by roles, and whether nothing may be selected."""
+
+    @property
+    def select(self) -> Test:
+        """Which tensors."""
+
+    @property
+    def exclude(self) -> Test | None:
+        """Which not."""
+
+    @property
+    def roles(self) -> bool:
+        """Whether roles are asked for, which may be unknown."""
+
+    @property
+    def optional(self) -> bool:
+        """Whether none may be found."""
+
+
+def prunable(given: Selecting, work: Work, state: Checkpoint) -> list[str]:
     """The stored names that are selected, sorted by the smallest name that each tensor has.
 
     A tensor with several names is selected if one of them is and none is excluded.
@@ -30,13 +52,13 @@ def prunable(given: Pruning, work: Work, state: Checkpoint) -> list[str]:
     return sorted(found, key=lambda stored: found[stored])
 
 
-def _taken(given: Pruning, state: Checkpoint, names: list[str]) -> bool:
+def _taken(given: Selecting, state: Checkpoint, names: list[str]) -> bool:
     facts = [(name, state[name].spec, state.meaning(name)) for name in names]
     excluded = given.exclude is not None and any(given.exclude(*fact) for fact in facts)
     return not excluded and any(given.select(*fact) for fact in facts)
 
 
-def _nothing(given: Pruning, state: Checkpoint) -> str:
+def _nothing(given: Selecting, state: Checkpoint) -> str:
     """Why nothing is selected, and what would select something."""
     known = any(state.meaning(name).role for name in state)
     if given.roles and not known:
