@@ -7,6 +7,7 @@ from typing import Any
 
 from .comparison import Verification, compare
 from .formats.base import Checkpoint, Limits
+from .formats.live import Live
 from .mapping.rules import Mapping as Rules
 from .opening import open_checkpoint
 from .outcome import Report, report
@@ -15,7 +16,7 @@ from .planning import plan_port, plan_run, plan_step
 from .reducing import Progress
 from .steps.prune_keys import AMOUNT
 from .steps.reading import PlanLike
-from .steps.sides import PathLike, Policy, opened, rules_of, stated
+from .steps.sides import Openable, PathLike, Policy, opened, rules_of, stated
 from .surgery import plan_assemble, plan_soft_update
 from .writing import write
 
@@ -23,9 +24,11 @@ __all__ = ["assemble", "open", "port", "prune", "run", "soft_update", "verify"]
 
 
 def open(  # the verb of the library; the builtin is not used here
-    path: PathLike | Checkpoint, dialect: str | None = None, limits: Limits | None = None
+    path: Openable, dialect: str | None = None, limits: Limits | None = None
 ) -> Checkpoint:
     """Open a checkpoint: a Mapping from names to lazy tensors; only headers are read.
+
+    A live `torch.nn.Module`, Keras layer or model is a checkpoint too, with its own names.
 
     Shapes, dtypes and, where they are known, axes are in `.spec`; values come with `.numpy()`.
 
@@ -35,11 +38,11 @@ def open(  # the verb of the library; the builtin is not used here
 
 
 def port(
-    src: PathLike | Checkpoint,
-    dst: PathLike,
+    src: Openable,
+    dst: PathLike | Live,
     mapping: PathLike | Rules | None = None,
-    template: PathLike | Checkpoint | None = None,
-    into: PathLike | Checkpoint | None = None,
+    template: Openable | None = None,
+    into: Openable | None = None,
     policy: Policy = (),
     to: str | None = None,
     sizes: Mapping[str, int] | None = None,
@@ -48,7 +51,9 @@ def port(
     progress: Progress | None = None,
     durable: bool = True,
 ) -> Report:
-    """Port a checkpoint to another file, naming and layout.
+    """Port a checkpoint to another file, naming and layout; a live model may be on either side.
+
+    A live target is written in place, as far as everything fits: the same Parameters and Variables.
 
     Without a mapping each layer keeps its name and its tensors get the target dialect's leaf names
     and layouts. `template` gives the target's structure, `into` its values too; `sizes` are axes
@@ -68,7 +73,7 @@ def run(
     durable: bool = True,
     step: int | None = None,
     settings: Mapping[str, Any] | None = None,
-    **aliases: PathLike | Checkpoint,
+    **aliases: Openable,
 ) -> Report:
     """Run a plan, from a YAML file or as a dict: its sources, its steps, its output.
 
@@ -81,7 +86,7 @@ def run(
 
 
 def assemble(
-    parts: Mapping[str, PathLike | Checkpoint],
+    parts: Mapping[str, Openable],
     ties: Mapping[str, str] | None = None,
     out: PathLike = "",
     to: str | None = None,
@@ -103,8 +108,8 @@ def assemble(
 
 
 def soft_update(
-    online: PathLike | Checkpoint,
-    target: PathLike | Checkpoint,
+    online: Openable,
+    target: Openable,
     out: PathLike | None = None,
     step: int | None = None,
     dry_run: bool = False,
@@ -137,7 +142,7 @@ def _carried_out(
 
 
 def prune(
-    x: PathLike | Checkpoint,
+    x: Openable,
     /,
     out: PathLike,
     *,
@@ -155,7 +160,7 @@ def prune(
 
     Errors: PlanError with every problem of the keys and the tensors; nothing is written then.
     """
-    aliases: dict[str, PathLike | Checkpoint] = {"input": x}
+    aliases: dict[str, Openable] = {"input": x}
     amount = {word: keys.pop(word) for word in AMOUNT if word in keys}
     keys |= {"amount": amount} if amount else {}
     for key, word in (("score", "from"), ("mask", "apply")):
@@ -168,8 +173,8 @@ def prune(
 
 
 def verify(
-    a: PathLike | Checkpoint,
-    b: PathLike | Checkpoint,
+    a: Openable,
+    b: Openable,
     mapping: PathLike | Rules | None = None,
     atol: float = 0.0,
     progress: Progress | None = None,

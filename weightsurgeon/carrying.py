@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from .errors import OutputError, PlanError, shown
+from .errors import MappingError, OutputError, PlanError, shown
 from .formats import module_of
+from .formats.live import LiveSource
 from .grouping import grouped
-from .plan import Line, Plan
+from .ops.reduction import DIFFER
+from .pending import reduction
+from .plan import Check, Line, Plan
 
 
 def carried(plan: Plan) -> Plan:
@@ -15,6 +20,8 @@ def carried(plan: Plan) -> Plan:
     carries = module_of(plan.target.container).CARRIES
     if carries.templates:
         plan = _without_optimizer(plan)
+    if isinstance(plan.target.template, LiveSource):
+        plan = _tied_once(plan, plan.target.template)
     problems = []
     for dtype in sorted({s.dtype.name for s in plan.specs.values()} - carries.dtypes):
         names = [n for n, s in plan.specs.items() if s.dtype.name == dtype]
@@ -60,6 +67,34 @@ def _without_optimizer(plan: Plan) -> Plan:
     outputs = {name: expr for name, expr in plan.outputs.items() if name not in left}
     line = Line("optimizer", f"{len(left)} tensors of the optimizer are left out")
     return replace(plan, outputs=outputs, lines=(*plan.lines, line))
+
+
+def _tied_once(plan: Plan, model: LiveSource) -> Plan:
+    """A tied tensor of a live model is made once; what else is made for it must be the same."""
+    outputs, ties, checks = dict(plan.outputs), dict(plan.ties), list(plan.checks)
+    for other, name in model.ties.items():
+        if other not in outputs:
+            continue
+        expr = outputs.pop(other)
+        ties[other] = name
+        if name not in outputs:
+            outputs[name] = expr
+        elif outputs[name] != expr:
+            checks.append(
+                Check(reduction(DIFFER, expr, outputs[name]), _unequal(model, other, name))
+            )
+    return replace(plan, outputs=outputs, ties=ties, checks=tuple(checks))
+
+
+def _unequal(model: LiveSource, other: str, name: str) -> Callable[[Any], MappingError]:
+    """What is said where a tied tensor would get two values."""
+
+    def refused(found: Any) -> MappingError:
+        text = f"{shown(other)} and {shown(name)} are one tensor in {shown(model.path)}"
+        what = f"{text}, but would get different values, first at flat index {found.first}"
+        return MappingError("tied", what, names=(other, name))
+
+    return refused
 
 
 def _encodable(name: str) -> bool:

@@ -12,16 +12,19 @@ from collections.abc import Iterable
 from .conventions import describe
 from .formats import boundary, open_source
 from .formats.base import Checkpoint, Limits, Source
+from .formats.live import Live, open_live
 from .neutral import dialect_of, meanings_of, ties_of
 
 
 def open_checkpoint(
-    path: str | os.PathLike[str], dialect: str | None = None, limits: Limits | None = None
+    path: str | os.PathLike[str] | Live, dialect: str | None = None, limits: Limits | None = None
 ) -> Checkpoint:
-    """Open a file by its content; `dialect` overrides what it says of itself.
+    """Open a file by its content, or a live model; `dialect` overrides what it says of itself.
 
-    Errors: FormatError for whatever is wrong with the file.
+    Errors: FormatError for whatever is wrong with the file or model.
     """
+    if not isinstance(path, str | os.PathLike):
+        return _joined(open_live(path), None)
     source = open_source(os.fspath(path), limits)
     try:
         return boundary(source.path, lambda: _joined(source, dialect))

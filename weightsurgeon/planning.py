@@ -15,6 +15,7 @@ from .carrying import carried, repeated
 from .errors import OutputError, SpecError
 from .formats import FORMATS, container_of
 from .formats.base import Checkpoint, Source
+from .formats.live import Live, is_live
 from .mapping import policy as policies
 from .mapping.auto import automatic
 from .mapping.compile import Job, compile_plan
@@ -25,16 +26,25 @@ from .plan import Draft, Plan, Target
 from .steps import module_of
 from .steps.output import container_asked
 from .steps.reading import JobFile, PlanLike, read_job
-from .steps.sides import PathLike, Policy, dialect_of, opened, rules_of, stated, template_of
+from .steps.sides import (
+    Openable,
+    PathLike,
+    Policy,
+    dialect_of,
+    opened,
+    rules_of,
+    stated,
+    template_of,
+)
 from .steps.work import Step, Work
 
 
 def plan_port(
-    src: PathLike | Checkpoint,
-    dst: PathLike,
+    src: Openable,
+    dst: PathLike | Live,
     mapping: PathLike | Rules | None = None,
-    template: PathLike | Checkpoint | None = None,
-    into: PathLike | Checkpoint | None = None,
+    template: Openable | None = None,
+    into: Openable | None = None,
     policy: Policy = (),
     to: str | None = None,
     sizes: Mapping[str, int] | None = None,
@@ -43,13 +53,20 @@ def plan_port(
     """The plan of a port: everything that can go wrong with names and shapes is found here."""
     if template is not None and into is not None:
         raise OutputError("give --template or --into, not both: a template gives no values")
-    path = os.fspath(dst)
-    container = container_of(path)
+    if not isinstance(dst, str | os.PathLike):
+        if template is not None or into is not None:
+            raise OutputError("a live model is its own base: leave out template and into")
+        into = dst
     rules = rules_of(mapping)
     spent = rules.hash if rules is not None and not again else ""
     source = opened(src, *stated(rules, "source"), spent)
     given = into if into is not None else template
     base = None if given is None else opened(given, *stated(rules, "target"))
+    if isinstance(dst, str | os.PathLike):
+        path: str = os.fspath(dst)
+        container = container_of(path)
+    else:
+        path, container = base.path, base.source.container  # type: ignore[union-attr]
     there = dialect_of(rules, base, container, to, source)
     folds = plain(source, base, rules, there)
     seen = folded(folds, source)
@@ -58,9 +75,12 @@ def plan_port(
     target = Target(
         path, container, there, template_of(container, base.source if base else None, source.source)
     )
+    actions = policies.read(policy)
+    if is_live(dst) and (rules is None or not rules.policy):  # a part is transferred only if asked
+        actions = {**policies.preset("strict"), **actions}
     sources = {"source": source.source, **({"base": base.source} if base is not None else {})}
     keep = into is not None
-    job = Job(seen, rules, target, sources, base, keep, sizes or {}, policies.read(policy))
+    job = Job(seen, rules, target, sources, base, keep, sizes or {}, actions)
     return carried(with_folds(compile_plan(job), folds))
 
 
@@ -72,7 +92,7 @@ def plan_run(
     /,
     number: int | None = None,
     settings: Mapping[str, Any] | None = None,
-    aliases: Mapping[str, PathLike | Checkpoint] | None = None,
+    aliases: Mapping[str, Openable] | None = None,
 ) -> Plan:
     """The Plan that a YAML file or a dict describes; paths in a file are relative to it.
 
@@ -117,7 +137,7 @@ def plan_step(
     verb: str,
     keys: Mapping[str, Any],
     out: PathLike,
-    aliases: Mapping[str, PathLike | Checkpoint],
+    aliases: Mapping[str, Openable],
     number: int | None = None,
 ) -> Plan:
     """The Plan of one step whose result is written to `out`; `aliases` are what it reads.

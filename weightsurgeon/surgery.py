@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import OutputError
-from .formats.base import Checkpoint
 from .plan import Plan
 from .planning import plan_run, plan_step
-from .steps.sides import PathLike
+from .steps.sides import Openable, PathLike
 
 
 def plan_soft_update(
-    online: PathLike | Checkpoint,
-    target: PathLike | Checkpoint,
+    online: Openable,
+    target: Openable,
     out: PathLike | None = None,
     number: int | None = None,
     **keys: Any,
@@ -24,16 +23,16 @@ def plan_soft_update(
 
     Errors: PlanError with every reason; OutputError where the target is no file.
     """
-    if out is None and isinstance(target, Checkpoint):
-        raise OutputError("a checkpoint that is open is not replaced: give `out`")
     path = out if out is not None else target
+    if not isinstance(path, str | os.PathLike):
+        raise OutputError("only a file is replaced: give `out`")
     states = {"online": online, "target": target}
     named = {"online": "online", "target": "target"}
-    return plan_step("soft_update", named | keys, path, states, number)  # type: ignore[arg-type]
+    return plan_step("soft_update", named | keys, path, states, number)
 
 
 def plan_assemble(
-    parts: Mapping[str, PathLike | Checkpoint],
+    parts: Mapping[str, Openable],
     out: PathLike,
     ties: Mapping[str, str] | None = None,
     to: str | None = None,
@@ -50,7 +49,7 @@ def plan_assemble(
 
 
 def plan_cast(
-    src: PathLike | Checkpoint,
+    src: Openable,
     out: PathLike,
     dtype: str,
     select: Any = None,
@@ -62,9 +61,7 @@ def plan_cast(
     return plan_step("cast", {"from": "source", **keys}, out, {"source": src})
 
 
-def plan_reshard(
-    src: PathLike | Checkpoint, out: PathLike, shard_size: str | int, ties: str = "store"
-) -> Plan:
+def plan_reshard(src: Openable, out: PathLike, shard_size: str | int, ties: str = "store") -> Plan:
     """The plan that changes nothing but into how many files the tensors are divided."""
     output = {"from": "source", "path": os.fspath(out), "shard_size": shard_size, "ties": ties}
     return plan_run({"weightsurgeon": 1, "output": output}, aliases={"source": src})

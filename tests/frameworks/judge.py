@@ -25,10 +25,8 @@ rules:
 """
 
 
-def judged(case: Case, folder: Path) -> dict[str, Any]:
+def judged(case: Case, model: Any, module: Any, x: Array, folder: Path) -> dict[str, Any]:
     """How far apart the outputs are before a port, after one to torch, and after one to Keras."""
-    model, module = keras_model(case), torch_module(case)
-    x = inputs(case)
     before = difference(by_torch(module, x, case.first), by_keras(model, x))
     model.save(folder / "model.keras")
     result = {

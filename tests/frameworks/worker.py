@@ -17,9 +17,9 @@ from typing import Any
 
 import keras
 import torch
-from frameworks import kernels, parametrized, published, refused
-from frameworks.cases import SIZES
-from frameworks.judge import judged
+from frameworks import kernels, live, parametrized, published, refused
+from frameworks.cases import SIZES, Case
+from frameworks.judge import inputs, judged, keras_model, torch_module
 from frameworks.table import CASES
 
 
@@ -32,14 +32,29 @@ def main(folder: Path) -> None:
     for name, build in CASES.items():
         for word, sizes in SIZES.items():
             run(results, f"{name}-{word}", folder, _judge(build, sizes))
-    for name, function in {**published.CASES, **kernels.CASES, **parametrized.CASES}.items():
+    for name, function in {
+        **published.CASES,
+        **kernels.CASES,
+        **parametrized.CASES,
+        **live.CASES,
+    }.items():
         run(results, name, folder, function)
     run(results, "refused", folder, refused.save)
     (folder / "results.json").write_text(json.dumps(results))
 
 
 def _judge(build: Any, sizes: Any) -> Callable[[Path], Any]:
-    return lambda folder: judged(build(sizes, keras.layers, torch.nn), folder)
+    return lambda folder: _judged(build(sizes, keras.layers, torch.nn), folder)
+
+
+def _judged(case: Case, folder: Path) -> dict[str, Any]:
+    """By files, then by live models, built once."""
+    model, module, x = keras_model(case), torch_module(case), inputs(case)
+    found = judged(case, model, module, x, folder)
+    try:
+        return {**found, "live": live.live(case, model, module, x, folder)}
+    except Exception:  # noqa: BLE001  it fails the tests of live models, with this very text
+        return {**found, "live": {"error": traceback.format_exc()}}
 
 
 def run(results: dict[str, Any], name: str, folder: Path, function: Callable[[Path], Any]) -> None:

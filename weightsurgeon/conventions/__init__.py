@@ -16,7 +16,7 @@ from ..errors import SpecError
 from ..formats.base import UNKNOWN, Meaning, Slot
 from ..notation import Side, atoms, expand_spatial, parse_side
 from ..spec import Axes, TensorSpec
-from . import attention, convolution, linear, normalization, recurrent
+from . import attention, convolution, linear, normalization, recurrent, torch_classes
 from .leaves import LEAVES, Leaf, family, leaves, parts, variants
 from .refusals import UNHELD, refusal, unheld
 from .siblings import told_by_siblings
@@ -24,7 +24,7 @@ from .siblings import told_by_siblings
 _TABLES = (linear, convolution, normalization, recurrent, attention)
 
 AXES: dict[str, dict[str, str]] = {k: v for t in _TABLES for k, v in t.AXES.items()}
-WORDS: dict[str, str] = {k: v for t in _TABLES for k, v in t.WORDS.items()}
+WORDS: dict[str, str] = {k: v for t in (*_TABLES, torch_classes) for k, v in t.WORDS.items()}
 NEUTRAL: dict[str, int] = {
     **dict.fromkeys(("bias", "beta", "mean"), 0),
     **dict.fromkeys(("gamma", "variance", "vector_u"), 1),
@@ -179,7 +179,7 @@ def describe(
     told = told_by_siblings(dialect, slots, specs)
     meanings = {}
     for name, given in slots.items():
-        kind, slot = told[name] if name in told else (WORDS.get(given.kind), given)
+        kind, slot = told[name] if name in told else (_kind(given, specs[name]), given)
         if slot.kind == OPTIMIZER:
             meanings[name] = Meaning("optimizer", layer=slot.layer, ground="file")
         elif kind is not None:
@@ -188,6 +188,13 @@ def describe(
         elif slot.options:
             meanings[name] = Meaning(layer=slot.layer, options=slot.options)
     return meanings
+
+
+def _kind(slot: Slot, spec: TensorSpec) -> str | None:
+    """The kind that a class is; a group norm with a group for each channel is an instance norm."""
+    kind = WORDS.get(slot.kind)
+    alone = kind == "groupnorm" and slot.options.get("groups") in (-1, *spec.shape)
+    return "instancenorm" if alone else kind
 
 
 def _meaning(dialect: str, slot: Slot, kind: str, spec: TensorSpec, ground: str) -> Meaning:

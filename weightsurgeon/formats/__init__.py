@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from ..errors import FormatError, OutputError, SurgeryError, shown
+from . import live
 from .base import Limits, Order, Sink, Source
 from .files import File
 from .shard_index import INDEX_SUFFIX, is_shard_of
@@ -45,7 +46,9 @@ HEAD = 512  # enough of a file to tell every container
 
 
 def module_of(container: str) -> Any:
-    """The module that reads and writes a container."""
+    """The module that reads and writes a container, a live model among them."""
+    if container in live.LIVE:
+        return live.module_of(container)
     return import_module(FORMATS[container].module, __name__)
 
 

@@ -10,7 +10,7 @@ from ..formats.base import Checkpoint, Meaning
 from ..grouping import grouped
 from ..spec import TensorSpec
 from .cells import place_cells
-from .claim import Kinds, split
+from .claim import Kinds, neutral, split
 from .names import Capture, Pattern
 from .placing import Placed
 from .projections import place_projections
@@ -20,6 +20,7 @@ _OLD = (
     "{{}}, a {}: its kernels and biases lie as that library wants them; load it in Keras 2.4 or "
     "later, which makes {} of it, and save it again"
 )
+_BLIND = "whether a map is flattened before {} only the other side could tell, and does not"
 _NO_ROWS = {f"CuDNN{kind}": _OLD.format(f"CuDNN{kind}", f"a {kind}") for kind in ("LSTM", "GRU")}
 _ALL = Pattern("{name}", (Capture("name", "any"),), {})
 
@@ -39,7 +40,7 @@ def automatic(
         wanted = None if base is None or _has_optimizer(base) else _no_optimizer
         rule = Move("automatic", 0, True, (_ALL,), (_ALL,), when=wanted)
         return Mapping(Side(here), Side(there), (rule,))
-    kinds, found = (Kinds(source), Kinds(base)), Placed()
+    kinds, found = (Kinds(source, moves=True), Kinds(base, moves=True)), Placed()
     for place in (place_cells, place_projections):
         place(found, source, base, _family(here), _family(there))
     unknown = dict[str, list[str]]()
@@ -48,7 +49,9 @@ def automatic(
             continue
         kind = kinds[0].of(layer) or kinds[1].of(layer)
         reason = _refused(kind, roles, here or "", there or "")
-        if kind is None and (word := _word(source, layer)):
+        if kind is None and any(k.blind.get(neutral(layer)) for k in kinds):
+            reason = _BLIND
+        elif kind is None and (word := _word(source, layer)):
             reason = _NO_ROWS.get(word, f"no row says what {{}}, a {word}, is in another dialect")
         if reason:
             unknown.setdefault(reason, []).append(layer or "(the layer itself)")

@@ -89,25 +89,41 @@ def _starts(name: str, prefix: str) -> bool:
 
 
 class Kinds:
-    """The kinds of layers as a checkpoint knows them, by the layer's name; only those with rows."""
+    """The kinds of layers as a checkpoint knows them, by the layer's name; only those with rows.
 
-    def __init__(self, checkpoint: Checkpoint | None) -> None:
+    In another dialect (`moves`) a kind alone does not tell how a layer lies that may stand behind
+    a Flatten: where its side does not know of one (`blind`), the other side has to tell the kind.
+    """
+
+    def __init__(self, checkpoint: Checkpoint | None, moves: bool) -> None:
         meanings = checkpoint.meanings.values() if checkpoint is not None else ()
-        self.by_layer = {neutral(m.layer): m.kind for m in meanings if m.kind in LEAVES}
+        known = [m for m in meanings if m.kind in LEAVES]
+        self.blind = {neutral(m.layer): m.kind for m in known if moves and untold(m)}
+        self.by_layer = {neutral(m.layer): m.kind for m in known if not (moves and untold(m))}
 
     def of(self, layer: str) -> str | None:
         """The kind of a layer, if it is known."""
         return self.by_layer.get(neutral(layer))
 
 
+def untold(meaning: Meaning) -> bool:
+    """Does its file say that it knows nothing of a Flatten before the layer?"""
+    return meaning.options.get("flatten_from", ()) is None
+
+
 class Claimer:
     """Decides which rule takes a source tensor."""
 
     def __init__(
-        self, source: Names, rules: tuple[Rule, ...], dialect: str, base: Checkpoint | None
+        self,
+        source: Names,
+        rules: tuple[Rule, ...],
+        dialects: tuple[str | None, str | None],
+        base: Checkpoint | None,
     ) -> None:
-        self.source, self.rules, self.dialect = source, rules, dialect
-        self.here, self.there = Kinds(source.checkpoint), Kinds(base)
+        self.source, self.rules, self.dialect = source, rules, dialects[0] or ""
+        moves = dialects[0] != dialects[1]
+        self.here, self.there = Kinds(source.checkpoint, moves), Kinds(base, moves)
         self._known = dict[tuple[int, str], Places]()
 
     def claims(self) -> Iterator[Claim | Misfit | str]:

@@ -88,4 +88,5 @@ class Naming:
         """Options of the layer from the rule, else from the file here, else from the base."""
         target = self.targets(claim)
         there = self.base.meaning(target) if self.base is not None and target else UNKNOWN
-        return {**there.options, **self.given(claim)}
+        told = {k: v for k, v in self.given(claim).items() if v is not None}
+        return {**there.options, **told}

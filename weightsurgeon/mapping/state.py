@@ -58,7 +58,7 @@ class State:
         known = {**job.rules.sizes, **job.sizes}
         demands = Demands(job.source, self.policy)
         self.binder = Binder(job.source, job.base, names, self.dialects, known, demands, job.keep)
-        self.claimer = Claimer(self.source, self.rules, self.dialects[0] or "", job.base)
+        self.claimer = Claimer(self.source, self.rules, self.dialects, job.base)
         self.made = dict[str, Made]()
         self.folds = list[Claim]()  # what goes into another layer, once that is made
         self.eps = dict[str, tuple[Layer, Fraction]]()  # what is added to a variance

@@ -13,8 +13,11 @@ _NEUTRAL = (
 )
 NEUTRAL_AXES = frozenset(_NEUTRAL.split())
 _SURE = ("file", "metadata")
-# the kind of the layer that holds one half of a separable convolution
-_HALVES = {"depthwise_kernel": ("depthwise",), "pointwise_kernel": ("conv",), "bias": ("conv",)}
+# of a kind that is two layers elsewhere: role → the kind of the layer that holds it there
+_HALVES = {
+    "separable": {"depthwise_kernel": "depthwise", "pointwise_kernel": "conv", "bias": "conv"},
+    "embedding": {"output_embedding": "linear"},
+}
 
 
 def check_kind(stated: Meaning, role: str, kinds: tuple[str, str]) -> None:
@@ -24,7 +27,9 @@ def check_kind(stated: Meaning, role: str, kinds: tuple[str, str]) -> None:
     """
     if stated.kind is None or stated.ground not in _SURE or stated.kind in kinds:
         return
-    if "separable" in kinds and stated.kind in _HALVES.get(role, ()):
+    if stated.kind == "instancenorm" and "groupnorm" in kinds:
+        return  # with a group for each channel
+    if any(_HALVES.get(kind, {}).get(role) == stated.kind for kind in kinds):
         return
     if stated.kind == "linear" and {"mha", "gqa"} & {*kinds}:
         return  # each projection is a layer of its own, too

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from ..errors import MappingError, OutputError, PlanError, shown
 from ..formats import FORMATS, module_of
 from ..formats.base import Checkpoint, Source
+from ..formats.live import Live, is_live
 from ..mapping.rules import Mapping as Rules
 from ..neutral import mappings_of
 from ..opening import open_checkpoint
@@ -15,16 +16,19 @@ from ..plan import Plan, Target
 from .work import Work
 
 PathLike = str | os.PathLike[str]
+Openable = PathLike | Live | Checkpoint
 Policy = str | Mapping[str, str] | Iterable[str]
 
 
 def opened(
-    path: PathLike | Checkpoint, dialect: str | None = None, file: str = "", spent: str = ""
+    path: Openable, dialect: str | None = None, file: str = "", spent: str = ""
 ) -> Checkpoint:
-    """The checkpoint itself, or that of a path, in the dialect that a mapping (`file`) states.
+    """The checkpoint itself, or that of a path or live model, in the dialect that a mapping states.
 
-    Errors: PlanError `schema` where our own metadata in the file states another dialect, `twice`
-    where the mapping of the hash `spent` made it.
+    `file` is the mapping's, for refusals.
+
+    Errors: PlanError `schema` where our own metadata in the file, or the live model, is of another
+    dialect, `twice` where the mapping of the hash `spent` made it.
     """
     checkpoint = path if isinstance(path, Checkpoint) else open_checkpoint(path)
     if spent in mappings_of(checkpoint.source):
@@ -32,8 +36,9 @@ def opened(
         raise PlanError([MappingError("twice", text, file)])
     if dialect in (None, checkpoint.dialect) or isinstance(path, Checkpoint):
         return checkpoint
-    if checkpoint.dialect_ground == "metadata":
-        text = f"{shown(path)} is written in the dialect {checkpoint.dialect}, not in {dialect}"
+    if is_live(path) or checkpoint.dialect_ground == "metadata":
+        place = shown(checkpoint.path)
+        text = f"{place} is written in the dialect {checkpoint.dialect}, not in {dialect}"
         raise PlanError([MappingError("schema", text, file)])
     checkpoint.close()
     return open_checkpoint(path, dialect)
@@ -69,7 +74,7 @@ def dialect_of(
     grounds = {
         "the mapping": rules.target.dialect if rules is not None else None,
         "the template": base.dialect if base is not None else None,
-        f"the container {container}": FORMATS[container].dialect if container else None,
+        f"the container {container}": FORMATS[container].dialect if container in FORMATS else None,
     }
     ground, found = next(((g, d) for g, d in grounds.items() if d), ("", None))
     if to and found and to != found:

@@ -1,0 +1,139 @@
+"""Live models: the same weights as by file, without a file, and the same objects afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+from frameworks.cases import Case
+from frameworks.judge import (
+    Array,
+    by_keras,
+    by_torch,
+    difference,
+    mapping_of,
+    randomise,
+    values,
+)
+
+import weightsurgeon as ws
+
+
+def live(case: Case, model: Any, module: Any, x: Array, folder: Path) -> dict[str, Any]:
+    """Port between the two models, each way; how far apart the outputs are, what else changed."""
+    there = mapping_of(folder / "there.yaml", "keras", "torch", case.there)
+    back = mapping_of(folder / "back.yaml", "torch", "keras", case.back)
+    objects = [id(v) for v in (*model.weights, *module.state_dict(keep_vars=True).values())]
+    modes = [p.requires_grad for p in module.parameters()]
+    randomise(module, case.fixed)
+    ws.port(module, model, mapping=back)
+    _finalised(model)
+    result = {"to_keras": difference(by_keras(model, x), by_torch(module, x, case.first))}
+    for v in model.weights:
+        v.assign(values(tuple(v.shape), positive="variance" in v.path))
+    _finalised(model)
+    ws.port(model, module, mapping=there)
+    after = [id(v) for v in (*model.weights, *module.state_dict(keep_vars=True).values())]
+    return {
+        **result,
+        "to_torch": difference(by_torch(module, x, case.first), by_keras(model, x)),
+        "differing": str(ws.verify(model, module, mapping=there)).rpartition("\n")[2],
+        "same_objects": objects == after,
+        "same_modes": modes == [p.requires_grad for p in module.parameters()],
+        "unlike_the_file": unlike(model, folder / "alike.keras"),
+    }
+
+
+def _finalised(model: Any) -> None:
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
+
+
+def unlike(model: Any, path: Path) -> list[str]:
+    """In what a live model differs from the file that it saves."""
+    model.save(path)
+    a, b = ws.open(model), ws.open(path)
+    found = [f"names: {sorted(a)} {sorted(b)}"] if sorted(a) != sorted(b) else []
+    for name in {*a} & {*b}:
+        if a.meaning(name) != b.meaning(name) or a[name].spec != b[name].spec:
+            found.append(f"{name}: {a.meaning(name)} {b.meaning(name)}")
+        if not np.array_equal(a[name].numpy(), b[name].numpy()):
+            found.append(f"{name}: other values")
+    return found
+
+
+def low_precision(folder: Path) -> dict[str, Any]:
+    """Each dtype of a live model is read bit for bit, and written back."""
+    layer = keras.layers.Dense(5, dtype="bfloat16", name="x")
+    layer.build((None, 3))
+    module = torch.nn.Linear(3, 5, dtype=torch.bfloat16)
+    kernel, version = module.weight, module.weight._version
+    ws.port(layer, module)
+    expected = keras.ops.convert_to_numpy(keras.ops.cast(layer.kernel, "float32")).T
+    ws.port(module, folder / "module.safetensors")
+    ws.port(folder / "module.safetensors", module)
+    return {
+        "equal": bool(np.array_equal(module.weight.detach().float().numpy(), expected)),
+        "dtypes": [str(module.weight.dtype), layer.kernel.dtype],
+        "same": kernel is module.weight and version < module.weight._version,
+        "graph": str(module.weight.grad_fn),
+        "file": str(ws.verify(layer, folder / "module.safetensors")),
+    }
+
+
+def parts(folder: Path) -> dict[str, Any]:
+    """What only live models have: layers by themselves, own classes, seeds, metrics, optimizers."""
+    layers = keras.layers
+    inner = keras.Sequential([layers.Input((4,)), layers.Dense(3, name="d")], name="inner")
+    model = keras.Sequential([layers.Input((4,)), layers.Dropout(0.5, seed=1), inner], name="m")
+    model.compile(optimizer="adam", loss="mse", metrics=["mae"])
+    model.fit(np.ones((2, 4)), np.ones((2, 3)), verbose=0)
+    own = _own()
+    own(np.ones((1, 4), np.float32))
+    linear = torch.nn.Linear(4, 3)
+    report = ws.port(model.get_layer("inner").get_layer("d"), linear)
+    unbuilt = {"layer": layers.Dense(2), "model": keras.Sequential([layers.Dense(2)])}
+    twice = keras.Sequential([layers.Input((4,)), _named("sub"), _named("sub_")])
+    return {
+        "names": list(ws.open(model)),
+        "own": {n: ws.open(own).meaning(n).kind for n in ws.open(own)},
+        "layer": [(row.name, row.action) for row in report.rows],
+        "unbuilt": {name: _refusal(lambda m=m: ws.open(m)) for name, m in unbuilt.items()},
+        "nested": list(ws.open(twice)),
+    }
+
+
+def _own() -> Any:
+    class Own(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = [
+                keras.layers.Dense(4, name="a"),
+                keras.layers.LayerNormalization(name="b"),
+            ]
+
+        def call(self, x: Any) -> Any:
+            for block in self.blocks:
+                x = block(x)
+            return x
+
+    return Own()
+
+
+def _named(name: str) -> Any:
+    return keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(4, name="d")], name=name)
+
+
+def _refusal(work: Any) -> str:
+    try:
+        work()
+    except ws.SurgeryError as error:
+        return str(error)
+    return ""
+
+
+CASES = {"live_low_precision": low_precision, "live_parts": parts}
