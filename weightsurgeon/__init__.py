@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import assemble, open, port, prune, run, soft_update, verify
+    from .api import assemble, merge, open, port, prune, run, soft_update, verify
     from .errors import MappingError, SurgeryError
     from .formats.base import Checkpoint
     from .inspection.diff import diff
@@ -35,6 +35,7 @@ _HOMES = {
     "assemble": "api",
     "diff": "inspection.diff",
     "doctor": "inspection.doctor",
+    "merge": "api",
     "open": "api",
     "port": "api",
     "prune": "api",
@@ -54,6 +55,7 @@ __all__ = [
     "assemble",
     "diff",
     "doctor",
+    "merge",
     "open",
     "port",
     "prune",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .comparison import Verification, compare
@@ -17,10 +17,10 @@ from .reducing import Progress
 from .steps.prune_keys import AMOUNT
 from .steps.reading import PlanLike
 from .steps.sides import Openable, PathLike, Policy, opened, rules_of, stated
-from .surgery import plan_assemble, plan_soft_update
+from .surgery import plan_assemble, plan_merge, plan_soft_update
 from .writing import write
 
-__all__ = ["assemble", "open", "port", "prune", "run", "soft_update", "verify"]
+__all__ = ["assemble", "merge", "open", "port", "prune", "run", "soft_update", "verify"]
 
 
 def open(  # the verb of the library; the builtin is not used here
@@ -129,6 +129,36 @@ def soft_update(
     """
     plan = plan_soft_update(online, target, out, step, **keys)
     return _carried_out(plan, "soft-update", dry_run, progress, durable)
+
+
+def merge(
+    method: str,
+    inputs: Mapping[Any, float] | Iterable[Any],
+    out: PathLike,
+    base: Openable | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+    durable: bool = True,
+    density: float | None = None,
+    scale: float | None = None,
+    t: float | None = None,
+    seed: int | None = None,
+    elect: bool | None = None,
+    **keys: Any,
+) -> Report:
+    """Merge checkpoints of the same names: `merge("linear", {a: 0.5, b: 0.5}, out)`.
+
+    `method` is linear, average, task (base + Σ w·δ), dare (task vectors, thinned out at random by
+    `density` and `seed`), slerp (two inputs, `t`). `inputs` are paths with weights, or only paths
+    or open checkpoints; `keys` those of the step: `normalize`, `rules`, `integers`, `match`.
+    Sums are in float64 and rounded once; the dtype is the base's, else the first input's.
+
+    Errors: PlanError with every reason, before a byte of values is read; OutputError.
+    """
+    pairs = inputs.items() if isinstance(inputs, Mapping) else [(x, None) for x in inputs]
+    how = {"density": density, "scale": scale, "t": t, "seed": seed, "elect": elect}
+    plan = plan_merge(method, pairs, out, base, how=how, **keys)
+    return _carried_out(plan, "merge", dry_run, progress, durable)
 
 
 def _carried_out(

@@ -96,7 +96,7 @@ def narrowed(values: Array, out: Array, finite: bool = False) -> None:
         np.copyto(out, values)
     elif out.dtype.name == "bfloat16":
         _to_bfloat16(single(values), words(out), finite)
-    elif values.itemsize == 8 and out.dtype.name != "float16":  # ml_dtypes would go through float32
+    elif values.itemsize == 8 and out.itemsize == 1:  # ml_dtypes would go through float32
         np.copyto(out, to_odd(values), casting="unsafe")
     else:
         np.copyto(out, values, casting="unsafe")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .errors import OutputError
@@ -65,3 +65,28 @@ def plan_reshard(src: Openable, out: PathLike, shard_size: str | int, ties: str 
     """The plan that changes nothing but into how many files the tensors are divided."""
     output = {"from": "source", "path": os.fspath(out), "shard_size": shard_size, "ties": ties}
     return plan_run({"weightsurgeon": 1, "output": output}, aliases={"source": src})
+
+
+def plan_merge(
+    method: str,
+    inputs: Iterable[tuple[Openable, Any]],
+    out: PathLike,
+    base: Openable | None = None,
+    number: int | None = None,
+    how: Mapping[str, Any] | None = None,
+    **keys: Any,
+) -> Plan:
+    """The plan of a merge of files, each with its weight or None; `how` are the method's keys.
+
+    The inputs are called input1, input2, … in `rules`, `integers` and the report.
+    """
+    states: dict[str, Openable] = {}
+    entries = []
+    for i, (path, weight) in enumerate(inputs, 1):
+        states[f"input{i}"] = path
+        entries.append({"from": f"input{i}", **({"weight": weight} if weight is not None else {})})
+    given = {key: value for key, value in (how or {}).items() if value is not None}
+    if base is not None:
+        states["base"], given["base"] = base, "base"
+    named = {"method": {method: given} if given else method, "inputs": entries}
+    return plan_step("merge", named | keys, out, states, number)

@@ -31,6 +31,7 @@ COMMANDS = {
     "invert": "write the way back of a mapping, as a mapping",
     "match": "which tensors of another checkpoint may be these, whatever their names",
     "plot": "draw kernels, factors, maps, bands, histograms, norms as PNG or SVG",
+    "merge": "one checkpoint of several of the same names: sums, means, task vectors",
     "port": "bring a checkpoint to another naming, layout and container",
     "prune": "set the smallest weights to zero: by share, count, threshold, N:M, masks",
     "report": "one self-contained HTML file: findings, statistics, histograms, pictures",

@@ -91,3 +91,15 @@ def numbers(words: list[str], option: str) -> dict[str, int]:
             raise UsageError(f"{option} wants NAME=N, as in h=12, not {shown(word)!r}")
         found[name] = int(value)
     return found
+
+
+def decimal(words: str | None, option: str) -> Any:
+    """A number as it is written, a decimal exactly; what is none is refused."""
+    from decimal import Decimal, InvalidOperation
+
+    if words is None:
+        return None
+    try:
+        return int(words) if words.lstrip("-").isdecimal() else Decimal(words)
+    except InvalidOperation:
+        raise UsageError(f"--{option} wants a number, not {shown(words)!r}") from None

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from typing import Any
 
-from ..errors import shown
-from .parser import UsageError, planning
+from .parser import UsageError, decimal, planning
 from .shared import carry_out
 
 HELP = """Move the tensors of TARGET towards those of ONLINE: target + tau·(online - target).
@@ -39,22 +37,10 @@ def run(args: Namespace) -> int:
     from ..surgery import plan_soft_update
 
     keys = {key: getattr(args, key) for key in ("storage", "match", "mapping", "nonfinite")}
-    keys |= {k: _number(getattr(args, k), k) for k in ("tau", "decay", "average", "steps")}
+    keys |= {k: decimal(getattr(args, k), k) for k in ("tau", "decay", "average", "steps")}
     if args.seed is not None:
         if args.storage:
             raise UsageError("--seed rounds at random into the target's dtype: leave out --storage")
-        keys["storage"] = {"stochastic": {"seed": _number(args.seed, "seed")}}
+        keys["storage"] = {"stochastic": {"seed": decimal(args.seed, "seed")}}
     plan = plan_soft_update(args.online, args.target, args.out, args.step, **keys)
     return carry_out(plan, "soft-update", args)
-
-
-def _number(words: str | None, option: str) -> Any:
-    """A number as it is written, a decimal exactly; what is none is refused."""
-    from decimal import Decimal, InvalidOperation
-
-    if words is None:
-        return None
-    try:
-        return int(words) if words.lstrip("-").isdecimal() else Decimal(words)
-    except InvalidOperation:
-        raise UsageError(f"--{option} wants a number, not {shown(words)!r}") from None

@@ -39,6 +39,7 @@ def mix(
     density: Number | None = None,
     keys: Iterable[int] | None = None,
     elect: bool = False,
+    dtype: DType | None = None,
     tally: Tally | None = None,
 ) -> Expr:
     """Merge tensors: Σ wᵢxᵢ, or base + scale·Σ wᵢ(xᵢ − base).
@@ -49,7 +50,7 @@ def mix(
     elect     only differences whose weighted sign is that of their sum, over the sum of their
               weights (TIES: Yadav et al. 2023, arXiv:2306.01708); 0 counts as plus
 
-    Shapes: equal. The dtype is the base's, else the first input's.
+    Shapes: equal. The dtype is the base's, else the first input's, unless one is given.
     Errors: SpecError for other shapes, integers, bools, a sum of weights of 0; SpecError
     `nonfinite` when evaluated, for NaN or Inf.
 
@@ -78,7 +79,7 @@ def mix(
         density=None if density is None else float(density),
         keys=random,
         elect=elect,
-        dtype=first.spec.dtype,
+        dtype=dtype or first.spec.dtype,
         tally=tally,
     )
 

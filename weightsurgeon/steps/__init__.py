@@ -15,9 +15,9 @@ STEPS: dict[str, str] = {
     "cast": ".cast",
     "soft_update": ".soft_update",
     "prune": ".prune",
+    "merge": ".merge",
     "verify": ".verify",
 }
-LATER = ("merge",)  # those not in STEPS
 
 
 def module_of(verb: str) -> Any:

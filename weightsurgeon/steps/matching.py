@@ -9,6 +9,7 @@ from ..errors import MappingError, shown
 from ..formats.base import Checkpoint
 from ..grouping import grouped
 from ..plan import Line
+from ..spec import TensorSpec
 from .treatment import group_in
 from .work import Place
 
@@ -49,14 +50,27 @@ def matched(
 def _refused(without: list[str], extra: list[str], place: Place) -> MappingError:
     parts = []
     if without:
-        parts.append(f"only in the target: {_listed(without)}")
+        parts.append(f"only in the target: {listed(without)}")
     if extra:
-        parts.append(f"only online: {_listed(extra)}")
+        parts.append(f"only online: {listed(extra)}")
     remedy = "a mapping, or match: intersection"
     return place.refused(f"{'; '.join(parts)}; {remedy}", id="unmatched", names=[*without, *extra])
 
 
-def _listed(names: list[str]) -> str:
+def misfit(here: TensorSpec, there: TensorSpec) -> str:
+    """Why two tensors cannot meet element by element: the id of a refusal, or "".
+
+    Shapes must be equal, and axes where both sides know them: kernels of two dialects may be
+    square.
+    """
+    if here.shape != there.shape:
+        return "shape"
+    crossed = here.axes is not None and there.axes is not None
+    return "axes" if crossed and str(here.axes) != str(there.axes) else ""
+
+
+def listed(names: list[str]) -> str:
+    """Names in a line: those that differ in a number as one, the first of many."""
     groups = list(grouped(names))
     more = f" and {len(groups) - 8} more" if len(groups) > 8 else ""
     return ", ".join(shown(g.label) for g in groups[:8]) + more

@@ -16,7 +16,7 @@ from ..mapping import schema, yaml_data
 from ..mapping.load import load, read_text
 from ..mapping.rules import Mapping as Rules
 from ..mapping.yaml_data import Document, Path
-from . import LATER, STEPS, module_of
+from . import STEPS, module_of
 from .given import document_of, with_settings
 from .output import Output, read_output
 from .work import Place, Step
@@ -149,7 +149,7 @@ class _Reader:
         (verb,) = entry
         if verb in STEPS:
             return str(verb)
-        what = "is not built yet" if verb in LATER else f"is unknown{schema.nearest(verb, STEPS)}"
+        what = f"is unknown{schema.nearest(verb, STEPS)}"
         self.refuse((*at, verb), f"the key {shown(verb)!r} {what}")
         return None
 

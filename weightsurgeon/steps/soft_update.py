@@ -19,7 +19,7 @@ from ..random_bits import key_of
 from ..simplify import simplify
 from ..spec import DType, dtype_of
 from ..tally import Tally
-from .matching import Matched, matched
+from .matching import Matched, matched, misfit
 from .sides import in_layout_of
 from .soft_update_keys import KEYS, SoftUpdate, read
 from .treatment import Treatment, treatment
@@ -101,11 +101,11 @@ class _Update:
         if action == "keep":
             return here
         there = self._agreed(name, twins)
-        if here.spec.shape != there.spec.shape or _crossed(here, there):
+        wrong = misfit(here.spec, there.spec)
+        if wrong:
             text_ = f"{shown(name)}: online {there.spec} does not fit target {here.spec}"
             hint = "; no broadcasting, no reshape: use a mapping"
-            axes = "axes" if here.spec.shape == there.spec.shape else "shape"
-            raise self.work.place.refused(text_ + hint, id=axes, names=[name])
+            raise self.work.place.refused(text_ + hint, id=wrong, names=[name])
         try:
             if action == "copy":
                 return self._copied(here, there)
@@ -166,12 +166,6 @@ class _Update:
 
 def _always(error: MappingError, result: Any) -> MappingError:
     return error
-
-
-def _crossed(a: Expr, b: Expr) -> bool:
-    """Whether both sides know their axes, and these differ: kernels of two dialects."""
-    here, there = a.spec.axes, b.spec.axes
-    return here is not None and there is not None and str(here) != str(there)
 
 
 def _stalled(tallies: Mapping[str, Tally], warn_above: Decimal) -> Iterator[Line]:
