@@ -69,7 +69,8 @@ def _without_taken(rules: Rules, bundles: list[tuple[Any, Bundle]]) -> list[Tens
     found = {t.name: t for _, bundle in bundles for t in bundle}
     empty = {name: t._replace(fill=0).values(0) for name, t in found.items()}
     checkpoint = Checkpoint(Synthetic(empty, rules.source.dialect), {}, None, "")
-    claimer = Claimer(names_of(checkpoint, ()), rules.rules, rules.source.dialect or "", None)
+    dialects = rules.source.dialect, rules.target.dialect
+    claimer = Claimer(names_of(checkpoint, ()), rules.rules, dialects, None)
     owner = {c.name: c.rule for c in claimer.claims() if isinstance(c, Claim)}
     kept = [b for rule, b in bundles if all(owner.get(t.name) is rule for t in b)]
     return list({t.name: t for bundle in kept for t in bundle}.values())
