@@ -34,7 +34,7 @@ def run(args: Namespace) -> int:
         raise UsageError(f"--fail-on wants one of {', '.join(SEVERITIES)}, not {args.fail_on!r}")
     span = _range(args.input_range)
     with progress(size_of(args.file)) as advance:
-        found = doctor(args.file, args.target, args.init, span, args.rules, advance)
+        found = doctor(args.file, args.target, args.init, span, args.rules, progress=advance)
     if args.json:
         print_json(found.to_json())
     else:

@@ -15,7 +15,7 @@ from ..mapping.compile import Job, compile_plan
 from ..mapping.rules import Mapping as Rules
 from ..plan import Line, Plan, Target
 from ..reducing import run_reductions
-from ..steps.sides import PathLike, opened, rules_of, stated
+from ..steps.sides import Openable, PathLike, opened, rules_of, stated
 
 
 class Side(NamedTuple):
@@ -38,7 +38,7 @@ class Aligned(NamedTuple):
 
 
 def sides(
-    a: PathLike | Checkpoint, b: PathLike | Checkpoint, mapping: PathLike | Rules | None
+    a: Openable, b: Openable, mapping: PathLike | Rules | None
 ) -> tuple[Checkpoint, Checkpoint, Rules | None]:
     """Both checkpoints opened as the mapping states them."""
     rules = rules_of(mapping)

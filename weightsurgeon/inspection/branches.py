@@ -16,7 +16,7 @@ from ..formats.base import Checkpoint
 from ..formats.graph import Graph
 from ..pending import reduction
 from ..reducing import reduce
-from ..steps.sides import PathLike, opened
+from ..steps.sides import Openable, opened
 from .axes import ALONG, Along, row_shape
 from .scales import Scale, channels_first, scales
 from .selection import described, envelope
@@ -128,7 +128,7 @@ class Branches:
 
 
 def branches(
-    checkpoint: PathLike | Checkpoint,
+    checkpoint: Openable,
     concat: Mapping[str, Mapping[str, int]] | None = None,
     input_scale: float = 1.0,
 ) -> Branches:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import SurgeryError, shown
 from ..formats.base import Checkpoint
 from ..formats.graph import Graph, Node
-from ..steps.sides import PathLike, opened
+from ..steps.sides import Openable, opened
 from .selection import described, envelope
 from .showing import folded, html_table, number, plain
 
@@ -80,7 +80,7 @@ class Coefficients:
 
 
 def coef(
-    checkpoint: PathLike | Checkpoint,
+    checkpoint: Openable,
     layer: str,
     to: str | None = None,
     features: Sequence[str] | None = None,

@@ -13,7 +13,7 @@ from ..ops.reduction import DIFFER
 from ..pending import reduction
 from ..plan import Line
 from ..reducing import reduce
-from ..steps.sides import PathLike, opened
+from ..steps.sides import Openable, PathLike, opened
 from .alignment import Aligned, Side, aligned, by_name, sides
 from .comparing import TOWARDS, Towards
 from .relation import CLASSES, Relation, related, told
@@ -158,10 +158,10 @@ def _cells(p: Pair) -> tuple[str, str, str, str]:
 
 
 def diff(
-    a: PathLike | Checkpoint,
-    b: PathLike | Checkpoint,
+    a: Openable,
+    b: Openable,
     mapping: PathLike | Rules | None = None,
-    toward: PathLike | Checkpoint | None = None,
+    toward: Openable | None = None,
     atol: float = 0.0,
     allowed: Sequence[str] = (),
     select: Sequence[Any] = (),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import SurgeryError, shown
@@ -12,9 +12,10 @@ from ..formats.base import Checkpoint
 from ..ops.movement import permute
 from ..pending import Reduction, reduction
 from ..reducing import reduce
-from ..steps.sides import PathLike, opened
+from ..steps.sides import Openable, PathLike, opened
 from . import layer_findings, unit_findings
 from .axes import ALONG, Along, outermost, row_shape
+from .gradients import Loss, gradients, judged
 from .hashing import row_hashes
 from .health import Finding, Health, Limits, in_order, limits_of
 from .layers import Kernel, kernels, links, readers
@@ -24,14 +25,16 @@ from .statistics import Statistics
 from .value_findings import TARGETS, of_values
 
 Rules = Mapping[str, Any]
+GRADIENTS = ("W013", "W014")  # asked only of live models
 
 
 def doctor(
-    checkpoint: PathLike | Checkpoint,
+    checkpoint: Openable,
     target: str | None = None,
-    init: PathLike | Checkpoint | None = None,
+    init: Openable | None = None,
     input_range: tuple[float, float] | None = None,
     rules: PathLike | Rules | None = None,
+    loss_fn: Loss | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Health:
     """Examine a checkpoint, a file or a live model; findings come worst first.
@@ -40,7 +43,10 @@ def doctor(
     with; `input_range` is what the first layer is fed with. `rules` moves thresholds, or turns
     rules off (`{"W050": {"ratio": 30}, "W060": "off"}`, or a YAML file of that).
 
-    Errors: FormatError of the file; SurgeryError of the rules or the target.
+    `loss_fn` takes a live model to a scalar loss on your batch: one backward pass tells whether its
+    gradients explode or vanish, and leaves the model as it was.
+
+    Errors: FormatError of the file; SurgeryError of the rules, the target or the loss.
     """
     limits = limits_of(rules if isinstance(rules, Mapping) else _read(rules))
     if target is not None and target not in TARGETS:
@@ -48,7 +54,8 @@ def doctor(
     found = opened(checkpoint)
     first = None if init is None else opened(init)
     measured = stats(found, progress=progress)
-    return examined(found, measured, limits, target, first, input_range)
+    live = None if loss_fn is None else list(judged(gradients(checkpoint, loss_fn), limits))
+    return examined(found, measured, limits, target, first, input_range, live)
 
 
 def examined(
@@ -58,13 +65,17 @@ def examined(
     target: str | None = None,
     first: Checkpoint | None = None,
     input_range: tuple[float, float] | None = None,
+    live: Sequence[Finding] | None = None,
 ) -> Health:
-    """The findings of a checkpoint whose statistics are there already."""
+    """The findings of a checkpoint whose statistics are there already; `live` ones are added."""
+    if live is None:
+        limits = {code: of for code, of in limits.items() if code not in GRADIENTS}
     layers = kernels(found)
     findings = [
         *of_values(found, measured, limits, target),
         *_of_layers(found, layers, measured, limits, first),
         *_of_units(found, layers, limits, input_range),
+        *(live or ()),
     ]
     found.source.check_unchanged()
     asked = in_order([f for f in findings if f.code in limits])

@@ -12,7 +12,7 @@ from ..formats.base import Checkpoint
 from ..formats.graph import Graph
 from ..pending import reduction
 from ..reducing import reduce
-from ..steps.sides import PathLike, opened
+from ..steps.sides import Openable, opened
 from .axes import ALONG, row_shape
 from .measuring import stats
 from .scales import KEEPS, channels_first
@@ -107,7 +107,7 @@ def reached(graph: Graph) -> dict[str, frozenset[str]]:
     return {layer: frozenset(found) for layer, found in layers.items()}
 
 
-def heads(checkpoint: PathLike | Checkpoint) -> Heads:
+def heads(checkpoint: Openable) -> Heads:
     """Group the tensors of a model by the outputs they reach, and compare its heads.
 
     Errors: SurgeryError where the file tells no graph.

@@ -57,6 +57,14 @@ RULES: dict[str, Rule] = {
         "recurrent radius", "warning", {"above": 1.5, "below": 0.1, "side": 512},
         "states grow, or are forgotten, at every step", "check the recurrent initialisation",
     ),
+    "W013": Rule(
+        "exploding gradient", "warning", {"ratio": 1e3}, "the first layers are torn about",
+        "clip gradients; normalise; lower the gain",
+    ),
+    "W014": Rule(
+        "vanishing gradient", "warning", {"ratio": 1e-3}, "the first layers do not learn",
+        "residual paths; normalise; raise the gain",
+    ),
     "W020": Rule(
         "dead unit", "warning", {"sigmas": -3.1}, "behind a ReLU it never fires", "prune it"
     ),

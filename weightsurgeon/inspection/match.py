@@ -16,7 +16,7 @@ from ..formats.base import Checkpoint
 from ..ops.movement import reshape
 from ..pending import reduction
 from ..reducing import reduce
-from ..steps.sides import PathLike, opened
+from ..steps.sides import Openable, opened
 from .hashing import BAG
 from .relation import related, same
 from .selection import described, envelope
@@ -80,7 +80,7 @@ def _cells(c: Candidate) -> tuple[str, ...]:
     return shown(c.a), shown(c.b), c.ground, c.detail, number(c.mean * c.coverage)
 
 
-def match(a: PathLike | Checkpoint, b: PathLike | Checkpoint) -> Matches:
+def match(a: Openable, b: Openable) -> Matches:
     """Which tensors of B may be those of A: candidates by bits, by slices, by directions."""
     here, there = opened(a), opened(b)
     mine, theirs = (_own(c) for c in (here, there))

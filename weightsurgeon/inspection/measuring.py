@@ -11,7 +11,7 @@ from ..formats.base import Checkpoint
 from ..layout import known_sizes
 from ..pending import Reduction, reduction
 from ..reducing import reduce
-from ..steps.sides import PathLike, opened
+from ..steps.sides import Openable, opened
 from ..workers import WORKERS
 from .axes import ALONG, has_axis, outermost, parts, row_shape
 from .selection import described, selected
@@ -21,7 +21,7 @@ from .threshold import sharpened, threshold_for
 
 
 def stats(
-    checkpoint: PathLike | Checkpoint,
+    checkpoint: Openable,
     select: Sequence[Any] = (),
     exclude: Sequence[Any] = (),
     per: str | None = None,

@@ -12,7 +12,7 @@ from ..errors import SurgeryError, shown
 from ..formats.base import Checkpoint
 from ..pending import Reduction, reduction
 from ..reducing import reduce
-from ..steps.sides import PathLike, opened
+from ..steps.sides import Openable, opened
 from .comparing import CHANGE, TOWARDS
 from .selection import described, envelope, selected
 from .showing import BLOCKS, folded, html_table, number, plain
@@ -105,7 +105,7 @@ def _bar(x: float | None) -> str:
 
 
 def track(
-    checkpoints: Sequence[PathLike | Checkpoint],
+    checkpoints: Sequence[Openable],
     select: Sequence[Any] = (),
     exclude: Sequence[Any] = (),
 ) -> Track:
