@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ..conventions import axes_of, refusal, sizes_of
@@ -27,6 +27,7 @@ from ..spec import Axes, TensorSpec
 from .claim import Claim, split
 from .demands import Demands
 from .naming import Naming
+from .pasting import Paste, pasted
 from .resizing import filtered, resized, solved
 from .rules import Layer, Move
 from .stated import check_kind, check_rows, check_words, renamed
@@ -51,6 +52,7 @@ class Binder(Naming):
     sizes: Mapping[str, int]
     demands: Demands
     keep: bool = False  # the base gives values too
+    pastes: Mapping[str, Paste] = field(default_factory=dict)  # by the base's name
 
     # -- how it gets there -------------------------------------------------------------------
 
@@ -65,20 +67,24 @@ class Binder(Naming):
                 moved, meaning = self._by_kind(claim, x, wanted)
             else:
                 moved, meaning = self._by_layout(claim, claim.rule, x, name, wanted)  # type: ignore[arg-type]
-            self.demands.check(claim.name, moved, wanted)
             asked = getattr(claim.rule, "cast", None)
+            if name in self.pastes and self.base is not None and wanted is not None:
+                moved = self.demands.in_dtype(moved, wanted, asked, x.spec.dtype)
+                base = self.demands.in_dtype(self.base[name], None, moved.spec.dtype.name)
+                moved = pasted(moved, base, self.pastes[name])
+            self.demands.check(claim.name, moved, wanted)
             moved = self.demands.in_dtype(moved, wanted, asked, x.spec.dtype)
         except SpecError as error:
             text = f"{shown(claim.name)} → {shown(name)}: {error}"
             raise self.refused(claim, error.id, text) from error
         layer, _ = split(name)
         meaning = replace(meaning, layer=layer)
-        return Made(name, moved, meaning, self._origin(claim, x, moved))
+        return Made(name, moved, meaning, self._origin(claim, name, x, moved))
 
-    def _origin(self, claim: Claim, x: Expr, moved: Expr) -> Origin:
+    def _origin(self, claim: Claim, name: str, x: Expr, moved: Expr) -> Origin:
         values: Values = getattr(claim.rule, "values", NO_VALUES)
         class_ = "lossy" if loses(x.spec.dtype, moved.spec.dtype) else values.class_
-        action = "pasted" if values.into_base else ""
+        action = "pasted" if values.into_base or name in self.pastes else ""
         return Origin(claim.rule.place, (claim.name,), class_, action)
 
     def wanted(self, name: str) -> TensorSpec | None:

@@ -22,6 +22,7 @@ class Demands:
 
     source: Checkpoint
     policy: Mapping[str, str]
+    own_dtype: bool = False  # what is made keeps its own where the base has another
 
     def check(self, name: str, moved: Expr, wanted: TensorSpec | None) -> None:
         """Refuse a shape or axes that the base's tensor does not have.
@@ -63,7 +64,8 @@ class Demands:
         Errors: SpecError `lossy-cast` unless the rule or the policy allows it.
         """
         here = here or moved.spec.dtype
-        dtype = dtype_of(asked) if asked else wanted.dtype if wanted else here
+        of_base = wanted.dtype if wanted and not self.own_dtype else here
+        dtype = dtype_of(asked) if asked else of_base
         if dtype == moved.spec.dtype:
             return moved
         if dtype != here and not here.kind == dtype.kind == "float":

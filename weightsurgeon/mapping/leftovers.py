@@ -122,18 +122,39 @@ def _invented(state: State, name: str) -> bool:
     return True
 
 
+def _tied_names(state: State, ties: dict[str, str]) -> dict[str, list[str]]:
+    """Each name of the base that shares its bytes with others → the names it may be made by.
+
+    Where values go into the base these are all names of that tensor, and it cannot be given two
+    values; of a template only the name under which it is stored.
+    """
+    groups, base = dict[str, list[str]](), state.job.base
+    if base is not None and not state.job.keep:
+        return {other: [stored] for other, stored in base.ties.items()}
+    for other, stored in base.ties.items() if base is not None else ():
+        groups.setdefault(stored, [stored]).append(other)
+    for names in groups.values():
+        made = {ties.get(n, n): n for n in names if n in state.made or n in ties}
+        if len(made) > 1:
+            told = " and ".join(map(shown, made.values()))
+            text = f"{told} are one tensor in the base, and two are made of it; drop one"
+            state.draft.problem(MappingError("tied", text, state.job.rules.file, 0, names))
+    return {name: names for names in groups.values() for name in names}
+
+
 def complete_base(state: State, ties: dict[str, str]) -> list[str]:
     """Base names that no rule made: kept, tied to one that was made, or unmatched."""
     base = state.job.base
     if base is None:
         return []
     missing, kept, left = [], [], 0
+    groups = _tied_names(state, ties)
     for name in base:
         if name in state.made or name in ties:
             continue
-        stored = base.ties.get(name)
-        if stored is not None and stored in state.made:
-            ties[name] = stored
+        twin = next((n for n in groups.get(name, ()) if n in state.made or n in ties), None)
+        if twin is not None:
+            ties[name] = ties.get(twin, twin)
         elif base.meaning(name).role == "optimizer" and state.job.target.template is not None:
             left += 1  # a structure that is filled has no place for it
         elif state.job.keep and state.policy["unmatched_target"] == "keep":

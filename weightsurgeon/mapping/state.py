@@ -17,6 +17,7 @@ from . import policy as policies
 from .bind import Binder, Made
 from .claim import Claim, Claimer, Names, names_of
 from .demands import Demands
+from .pasting import Paste
 from .rules import Layer, Rule
 from .rules import Mapping as Rules
 
@@ -27,6 +28,8 @@ class Job:
 
     sources  every file behind it, by alias
     base     an existing target; `keep` says that what no rule makes keeps the base's values
+    pastes   what is shorter than the base's tensor of this name, and how it is placed in it
+    own_dtype  whether what is made keeps its dtype where the base has another
     """
 
     source: Checkpoint
@@ -37,6 +40,8 @@ class Job:
     keep: bool = False
     sizes: Mapping[str, int] = field(default_factory=dict)
     policy: Mapping[str, str] = field(default_factory=dict)
+    pastes: Mapping[str, Paste] = field(default_factory=dict)
+    own_dtype: bool = False
 
 
 class State:
@@ -56,8 +61,9 @@ class State:
         )
         names = self.base.neutral if self.base else {}
         known = {**job.rules.sizes, **job.sizes}
-        demands = Demands(job.source, self.policy)
-        self.binder = Binder(job.source, job.base, names, self.dialects, known, demands, job.keep)
+        demands = Demands(job.source, self.policy, job.own_dtype)
+        about = (job.source, job.base, names, self.dialects, known, demands, job.keep)
+        self.binder = Binder(*about, job.pastes)
         self.claimer = Claimer(self.source, self.rules, self.dialects, job.base)
         self.made = dict[str, Made]()
         self.folds = list[Claim]()  # what goes into another layer, once that is made

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 from ..errors import SpecError, shown
 from ..expr import Expr
 from ..mapping.checks import either, list_of, size, text
+from ..mapping.pasting import axis_of
 from ..mapping.schema import Key, Table
 from ..notation import parse
 from ..ops.movement import concat, crop, reshape
 from ..plan import Origin
 from ..spec import Axes
-from .pieces import Desk, Piece, Reference, axis_of, reference, renamed
+from .pieces import Desk, Piece, Reference, reference, renamed
 from .reading import Reading
 from .work import Place
 

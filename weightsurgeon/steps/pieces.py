@@ -113,21 +113,3 @@ class Desk:
 def renamed(meaning: Meaning, name: str, spec: TensorSpec) -> Meaning:
     """The meaning of a tensor under another name, as it lies now."""
     return replace(meaning, layer=split(name)[0], axes=spec.axes)
-
-
-def axis_of(spec: TensorSpec, axis: str | int, where: str) -> int:
-    """The dimension of an axis given by its name, or by its number.
-
-    Errors: SpecError `axes` where the tensor has no such axis, or one that is joined with another.
-    """
-    if isinstance(axis, int):
-        if axis < len(spec.shape):
-            return axis
-        raise SpecError(f"{where} {spec} has no axis {axis}", "axes")
-    if spec.axes is None:
-        text = f"{where} {spec}: its axes have no names; give the number of the axis"
-        raise SpecError(text, "axes")
-    for i, group in enumerate(spec.axes):
-        if len(group) == 1 and group[0].name == axis and not group[0].letters:
-            return i
-    raise SpecError(f"{where} {spec} has no axis {axis} of its own", "axes")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ..errors import PlanError
 from ..mapping.auto import automatic
-from ..mapping.checks import map_of, one_of, size, text
+from ..mapping.checks import anything, either, map_of, one_of, size, text
 from ..mapping.compile import Job, compile_plan
 from ..mapping.folding import folded, plain, with_folds
+from ..mapping.pasting import Paste
 from ..mapping.rules import Mapping as Rules
 from ..mapping.schema import DIALECT, Key, Table
 from ..plan import Plan
@@ -25,9 +27,15 @@ KEYS: Table = {
     "sizes": Key(map_of(size), {}),
     "unused": Key(one_of("error", "list", "ignore"), None),
     "kept": Key(one_of("error", "list"), None),
+    "paste": Key(map_of(anything), {}),
+    "dtype": Key(one_of("base", "source"), "base"),
     "as": Key(text),
 }
-LATER = "paste dtype"
+PASTE: Table = {
+    "axis": Key(either(text, size)),
+    "at": Key(size, 0),
+    "fill": Key(one_of("base", "zeros"), "base"),
+}
 SETTLES = True  # the dialect and structure of the output: a transfer may bring tensors to another
 
 
@@ -41,6 +49,8 @@ class Transfer(NamedTuple):
     to: str | None
     sizes: Mapping[str, int]
     policy: Mapping[str, str]
+    pastes: Mapping[str, Paste]
+    own_dtype: bool
 
 
 def read(step: Reading) -> Transfer:
@@ -51,9 +61,16 @@ def read(step: Reading) -> Transfer:
         step.state(key)
     if m["into"] and m["template"]:
         step.refuse("give `into` or `template`, not both: a template gives no values")
+    for key, given in (("paste", m["paste"]), ("dtype", m["dtype"] == "source")):
+        if given and not m["into"]:
+            step.refuse("has a meaning beside `into` only", key)
     policy = {"unmatched_source": m["unused"]} if m["unused"] else {}
     policy |= {"unmatched_target": "error"} if m["kept"] == "error" else {}
-    return Transfer(m["from"], rules, m["into"], m["template"], m["to"], m["sizes"], policy)
+    problems, own = step.problems, m["dtype"] == "source"
+    tables = {n: step.table(PASTE, value, "paste", n) for n, value in (m["paste"] or {}).items()}
+    pastes = {n: Paste(**t) for n, t in tables.items()} if step.problems == problems else {}
+    about = (m["from"], rules, m["into"], m["template"], m["to"], m["sizes"], policy)
+    return Transfer(*about, pastes, own)
 
 
 def plan(given: Transfer, work: Work) -> Plan:
@@ -71,5 +88,24 @@ def plan(given: Transfer, work: Work) -> Plan:
     template = template_of(container, *files) if container else None
     target = work.target._replace(dialect=dialect, template=template)
     keep = given.into is not None
-    job = Job(seen, rules, target, work.sources, base, keep, given.sizes, given.policy)
-    return with_folds(compile_plan(job), folds)
+    about = (given.sizes, given.policy, given.pastes, given.own_dtype)
+    job = Job(seen, rules, target, work.sources, base, keep, *about)
+    plan = with_folds(compile_plan(job), folds)
+    if keep:
+        _judge(given, plan, work)
+    return plan
+
+
+def _judge(given: Transfer, plan: Plan, work: Work) -> None:
+    """Refuse a paste that nothing needed, and a transfer that transfers nothing."""
+    actions = {name: plan.origins[name].action for name in plan.outputs if name in plan.origins}
+    problems = [
+        work.place.refused("no rule makes such a tensor of the base", "paste", n, id="dead-rule")
+        for n in given.pastes
+        if actions.get(n) != "pasted"
+    ]
+    if plan.outputs and all(action == "kept" for action in actions.values()):
+        text = "nothing is transferred: every tensor would keep the base's values"
+        problems.append(work.place.refused(text, id="dead-rule"))
+    if problems:
+        raise PlanError(problems)
