@@ -97,6 +97,7 @@ def _keras(model: Any, loss_fn: Loss) -> Iterator[Gradient]:
     import keras
 
     backend, variables = keras.backend.backend(), model.trainable_variables
+    root = f"{model.name}/"
     kept = [(v, keras.ops.convert_to_numpy(v)) for v in model.non_trainable_variables]
     try:
         found = _by_backend(backend, model, loss_fn, variables)
@@ -106,7 +107,9 @@ def _keras(model: Any, loss_fn: Loss) -> Iterator[Gradient]:
     for v, g in zip(variables, found, strict=True):
         if g is not None:
             values = keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(g)).astype("f8")
-            yield _gradient(v.path, values, keras.ops.convert_to_numpy(v).astype("f8"))
+            yield _gradient(
+                v.path.removeprefix(root), values, keras.ops.convert_to_numpy(v).astype("f8")
+            )
 
 
 def _by_backend(backend: str, model: Any, loss_fn: Loss, variables: Sequence[Any]) -> Sequence[Any]:
@@ -157,7 +160,8 @@ def judged(found: Sequence[Gradient], limits: Limits) -> Iterator[Finding]:
         yield Finding(code, g.name, text)
         return
     kernels = [g for g in found if g.rank > 1 and g.weight]
-    biases = [g for g in found if g.rank == 1]
+    layers = {_layer(g.name) for g in kernels}
+    biases = [g for g in found if g.rank == 1 and _layer(g.name) in layers]  # of no normalisation
     speed = _ends([g.rms / g.weight for g in kernels])
     signal = _ends([g.rms for g in biases])
     told = [(speed, "RMS(∂L/∂W)/RMS(W)", kernels), (signal, "RMS(∂L/∂b)", biases)]
@@ -174,6 +178,10 @@ def judged(found: Sequence[Gradient], limits: Limits) -> Iterator[Finding]:
             size = number(10**ratio) if isfinite(ratio) and abs(ratio) < 300 else f"10^{ratio:g}"
             text = f"{what} of the first layers is {size} × that of the last"
             yield Finding(code, of[0].name, text, label="heuristic")
+
+
+def _layer(name: str) -> str:
+    return name.replace("/", ".").rpartition(".")[0]
 
 
 def _ends(values: Sequence[float]) -> float | None:
