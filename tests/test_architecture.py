@@ -34,7 +34,7 @@ ROOMS = {
     "expr": "expr inverse blocks workers tally",
     "ops": "ops",
     "simplify": "simplify",
-    "layout": "layout arrange",
+    "layout": "layout arrange sizing",
     "formats.base": "formats.base formats.files formats.commit formats.file_sink formats.archive"
     " formats.archive_layout formats.inflate formats.json_data formats.graph",
     "formats": "formats",

@@ -287,3 +287,36 @@ def test_axes_are_checked_in_every_part(bench: Bench) -> None:
     with pytest.raises(PlanError, match=r"axes: a\.weight, b\.weight → c: the layout reads"):
         port(known, bench.output, mapping(rule))
     port(known, bench.output, mapping(rule.replace("p | in out -> in (p", "p | out in -> in (p")))
+
+
+@pytest.mark.parametrize(
+    ("x", "rule", "words"),
+    [
+        ({"a.0": count(2), "a.1000000000": count(2)},
+         'from: "a.{e...}", to: a, layout: "e | d -> e d"',
+         "gap: a: {e} is 0, 1000000000; missing a.1 and 999999998 more"),
+        ({"a.0": count(2)},
+         'from: "a.{e...}", to: a, layout: "e | d -> e d", range: {e: 1000000000000}',
+         "gap: a: {e} is 0; missing a.1 and 999999999998 more"),
+        ({"a.0": count(2)}, 'from: "a.{e:int}", to: "b.{e}", range: {e: 1000000000000}',
+         "gap: {e} is 0; missing a.1 and 999999999998 more"),
+        ({"a": count(2)}, 'from: a, to: "b.{e...}", layout: "d -> e | d", repeat: {e: 100000000}',
+         "[e | d]: e: 100000000 tensors; 1 to 100000 are made of one"),
+        ({"a": count(2)}, 'from: a, to: b, layout: "d -> e d", repeat: {e: 100000000000}',
+         "[e d]: e: 100000000000 tensors; 1 to 100000 are made of one"),
+        ({"a": count(0, 2)}, 'from: a, to: "b.{e...}", layout: "e d -> e | d"',
+         "[e | d]: e: 0 tensors; 1 to 100000"),
+        ({"a": count(0, 2)}, 'from: a, to: b, layout: "s d -> d", sum: s',
+         "[d]: s: 0 tensors; 1 to 100000"),
+        ({"a.0": count(2), "a.1": count(2, dtype="float16")},
+         'from: "a.{e...}", to: a, layout: "e | d -> e d"', "dtypes differ, float16 (1, 2) and"),
+        ({"a.0": count(2), "a.1": count(2, 2)}, 'from: "a.{e...}", to: a, layout: "e | d -> e d"',
+         "a tensor of shape (2, 2) cannot be read as [d]"),
+    ],
+)  # fmt: skip
+def test_numbers_in_names_and_rules_take_no_memory(
+    bench: Bench, x: dict[str, Array], rule: str, words: str
+) -> None:
+    (line,) = bench.refuse(x, f"- {{{rule}}}")
+    assert line.startswith(f"m.yaml:{FIRST}: ")
+    assert words in line

@@ -6,25 +6,22 @@ pair cell by cell; the rest is as in `relayout`. A cell is a tensor at its place
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 from typing import NamedTuple
 
-from .errors import SpecError
 from .expr import Expr
-from .layout import entries, known_sizes, solve
+from .layout import entries
 from .notation import Side, atoms
 from .ops.addition import total
 from .ops.arithmetic import full
 from .ops.movement import concat, crop, permute, reshape, take
-from .spec import Axes, Axis
+from .sizing import At, Index, Sizes, Sizing, side
+from .spec import Axes
 
-Index = tuple[int, ...]
 Cells = Mapping[Index, Expr]
-Sizes = Mapping[str, "int | Sequence[int | None]"]
-At = Mapping[str, int]
 
 
 class Arranged(NamedTuple):
@@ -68,97 +65,8 @@ def rearrange(
 
 
 @dataclass
-class _Task:
-    cells: dict[Index, Expr]
-    have: Side
-    want: Side
-    repeat: tuple[str, ...]
-    sums: tuple[str, ...]
-    sizes: dict[str, int] = field(default_factory=dict)
-    uneven: dict[str, str] = field(default_factory=dict)  # axis → the axis that counts its parts
+class _Task(Sizing):
     equal: list[tuple[Expr, Expr]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.here = {a.name: a for a in (*self.have.over, *atoms(self.have.axes))}
-        self.there = {a.name: a for a in (*self.want.over, *atoms(self.want.axes))}
-        once = {*self.repeat, *self.sums}
-        if odd := (self.here.keys() ^ self.there.keys()) ^ once:
-            what = "is on one side only; say repeat or sum"
-            if odd & once:
-                what = "is repeated or summed, but not on one side only"
-            raise SpecError(
-                f"[{side(self.have)}] and [{side(self.want)}]: {_list(odd)} {what}", "layout"
-            )
-        self.over = {a.name for a in self.want.over}
-        self.lost = [name for name in self.here if name not in self.there]
-
-    # -- sizes -------------------------------------------------------------------------------
-
-    def solve(self, given: Sizes, wanted: tuple[int, ...] | None) -> None:
-        """The size of every axis; of an uneven one under `h[0]`, `h[1]`, …, of all under `h[]`."""
-        known = {**known_sizes(Axes((a,) for a in (*self.here.values(), *self.there.values())))}
-        for i, axis in enumerate(self.have.over):
-            count = 1 + max((index[i] for index in self.cells), default=-1)
-            if known.setdefault(axis.name, count) != count:
-                raise SpecError(f"{axis} has {count} tensors")
-        joined = dict[str, list[str]]()
-        for name, size in given.items():
-            if isinstance(size, int):
-                if known.setdefault(name, size) != size:
-                    raise SpecError(f"{name} is given as {size}, but is {known[name]}")
-                continue
-            over = self.uneven[name] = self._counter(name, len(size), known)
-            joined[f"{name}[]"] = [f"{name}[{i}]" for i in range(known[over])]
-            known |= {f"{name}[{i}]": n for i, n in enumerate(size) if n is not None}
-        names = [a.name for a in self.have.over]
-        sides = [
-            (self.seen(self.have.axes, dict(zip(names, index, strict=True))), x.spec.shape)
-            for index, x in self.cells.items()
-        ]
-        if wanted is not None and not any(self._differs(n) for n in self.uneven):
-            sides.append((self.seen(self.want.axes, {}), wanted))
-        self.sizes = {**known, **solve(sides, known, joined)}
-        missing = [a.name for a in self.there.values() if not self._known(a.name)]
-        if missing:
-            hint = f"give sizes: {{{missing[0]}: …}} or --set {missing[0]}=…"
-            raise SpecError(f"[{side(self.want)}]: {_list(missing)} unknown; {hint}", "size")
-
-    def _counter(self, name: str, count: int, known: dict[str, int]) -> str:
-        """The axis over tensors that counts the parts of an uneven one."""
-        for mine, other in ((self.have, self.want), (self.want, self.have)):
-            over = [a.name for a in other.over]
-            for group in mine.axes:
-                words = [a.name for a in group]
-                at = words.index(name) if name in words else 0
-                if at and words[at - 1] in over:
-                    counter = words[at - 1]
-                    if known.setdefault(counter, count) != count:
-                        raise SpecError(f"{name} has {count} sizes for {known[counter]} parts")
-                    return counter
-        text = f"the uneven {name} stands right behind the axis over tensors that counts its parts"
-        raise SpecError(f"[{side(self.have)}] and [{side(self.want)}]: {text}", "layout")
-
-    def _differs(self, name: str) -> bool:
-        """Whether the tensors of the target differ in this axis."""
-        return self.uneven[name] in self.over
-
-    def _known(self, name: str) -> bool:
-        return name in self.sizes or f"{name}[]" in self.sizes
-
-    def seen(self, axes: Axes, at: At) -> Axes:
-        """The axes of one tensor: an uneven one and its counter, joined, are one axis `h[]`."""
-        return Axes(tuple(self._joined(group, at)) for group in axes)
-
-    def _joined(self, group: tuple[Axis, ...], at: At) -> Iterable[Axis]:
-        counters = {self.uneven[a.name] for a in group if a.name in self.uneven}
-        for axis in group:
-            if counter := self.uneven.get(axis.name):
-                inside = any(a.name == counter for a in group)
-                yield Axis(f"{axis.name}[]" if inside else f"{axis.name}[{at[counter]}]")
-            elif axis.name not in counters:
-                yield axis
-
-    # -- one target --------------------------------------------------------------------------
 
     def target(self, at: At) -> Expr:
         """The tensor at a place of the target: its pieces stacked, then grouped."""
@@ -175,6 +83,10 @@ class _Task:
         if not stacked:
             return self._entry(at, dims)
         name, *rest = stacked
+        if name in self.repeat:
+            return take(
+                self._stack({**at, name: 0}, rest, dims), dims.index(name), [0] * self.sizes[name]
+            )
         parts = [self._stack({**at, name: i}, rest, dims) for i in range(self.sizes[name])]
         where = next((u for u, counter in self.uneven.items() if counter == name), name)
         return parts[0] if len(parts) == 1 else concat(parts, dims.index(where))
@@ -235,16 +147,4 @@ class _Task:
         return entries(self.here[name], self.there[name], self.sizes.get(name, 0))
 
 
-def side(x: Side) -> str:
-    """One side as it is written.
-
-    >>> from weightsurgeon.notation import parse_layout
-    >>> side(parse_layout("p | a b -> (p a) b").have)
-    'p | a b'
-    """
-    over = " ".join(map(str, x.over))
-    return f"{over} | {x.axes}" if over else str(x.axes)
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
+__all__ = ["Arranged", "Index", "Sizes", "rearrange", "side"]

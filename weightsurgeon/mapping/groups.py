@@ -7,7 +7,8 @@ cell of its group. A gather runs from 0 and as far in every group, unless its ra
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import product
+from itertools import islice
+from math import prod
 from typing import NamedTuple
 
 from ..errors import MappingError, shown
@@ -84,20 +85,42 @@ def value_at(rule: Move, name: str, place: int) -> str | int:
 # -- gaps ------------------------------------------------------------------------------------
 
 
+SHOWN = 64  # missing names that an error has with it
+
+
+class Gap(NamedTuple):
+    """A group, the first names that are missing in it, and how many there are."""
+
+    group: Group
+    names: list[str]
+    total: int
+
+
 def whole(state: State, rule: Move, groups: list[Group]) -> list[Group]:
     """The groups without gaps; the others are refused, those that lack the same in one line."""
-    lacking = dict[tuple[object, ...], list[tuple[Group, list[str]]]]()
+    lacking = dict[tuple[object, ...], list[Gap]]()
     good = list[Group]()
     for group, counts in zip(groups, _counts(rule, groups), strict=True):
-        missing = [i for i in product(*map(range, counts)) if i not in group.cells]
-        if missing:
-            names = [_name(rule, group, index) for index in missing]
-            lacking.setdefault((_told(rule, group), *missing), []).append((group, names))
-        else:
+        count = prod(counts) - len(group.cells)
+        if not count:
             good.append(group)
+            continue
+        first = tuple(islice((i for i in _places(counts) if i not in group.cells), SHOWN))
+        names = [_name(rule, group, index) for index in first]
+        lacking.setdefault((_told(rule, group), count, first), []).append(Gap(group, names, count))
     for (told, *_), found in lacking.items():
         state.refuse(_gap(state, rule, str(told), found))
     return good
+
+
+def _places(counts: Index) -> Iterator[Index]:
+    """All cells in order, one at a time: a name may say any number."""
+    if not counts:
+        yield ()
+        return
+    for n in range(counts[0]):
+        for rest in _places(counts[1:]):
+            yield (n, *rest)
 
 
 def _counts(rule: Move, groups: list[Group]) -> Iterator[Index]:
@@ -147,11 +170,11 @@ def _name(rule: Move, group: Group, index: Index) -> str:
     return rule.sources[at.get(LIST, 0)].as_read({**group.captures, **values})
 
 
-def _gap(state: State, rule: Move, told: str, found: list[tuple[Group, list[str]]]) -> MappingError:
-    labels = [_label(rule, group) for group, _ in found]
-    missing = [name for _, names in found for name in names]
+def _gap(state: State, rule: Move, told: str, found: list[Gap]) -> MappingError:
+    labels = [_label(rule, gap.group) for gap in found]
+    missing, count = [name for gap in found for name in gap.names], sum(g.total for g in found)
     first = _taken(state, missing[0])
-    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    more = f" and {count - 1} more" if count > 1 else ""
     label = ", ".join(g.label for g in grouped(labels)[:3])
     return rule.refused("gap", f"{label}: {told}; missing {first}{more}", *missing)
 
@@ -181,19 +204,24 @@ def judge_pinned(state: State, rule: Move, groups: list[Group]) -> None:
             others = tuple(sorted((n, v) for n, v in group.captures.items() if n != name))
             seen.setdefault(others, (group, set()))[1].add(group.captures[name])
         for group, values in seen.values():
-            missing = [n for n in range(*span) if n not in values]
-            if missing:
-                state.refuse(_absent(state, rule, group, name, missing, values))
+            count = span[1] - span[0] - len(values)
+            if count:
+                first = next(n for n in range(*span) if n not in values)
+                state.refuse(_absent(state, rule, group, name, first, count, values))
 
 
 def _absent(
-    state: State, rule: Move, group: Group, name: str, missing: list[int], values: set[str | int]
+    state: State,
+    rule: Move,
+    group: Group,
+    name: str,
+    first: int,
+    count: int,
+    values: set[str | int],
 ) -> MappingError:
-    names = [
-        _name(rule, group._replace(captures={**group.captures, name: n}), index)
-        for n in missing
-        for index in group.cells
-    ]
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    like = group._replace(captures={**group.captures, name: first})
+    missing = _name(rule, like, next(iter(group.cells)))
+    count *= len(group.cells)
+    more = f" and {count - 1} more" if count > 1 else ""
     told = f"{{{name}}} is {_runs(sorted(values, key=int))}"
-    return rule.refused("gap", f"{told}; missing {_taken(state, names[0])}{more}", *names)
+    return rule.refused("gap", f"{told}; missing {_taken(state, missing)}{more}", missing)
