@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .inspection.report import report
     from .outcome import Report
     from .plan import Plan
+    from .soft_updater import SoftUpdater
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,7 @@ _HOMES = {
     "MappingError": "errors",
     "Plan": "plan",
     "Report": "outcome",
+    "SoftUpdater": "soft_updater",
     "SurgeryError": "errors",
     "assemble": "api",
     "diff": "inspection.diff",
@@ -51,6 +53,7 @@ __all__ = [
     "MappingError",
     "Plan",
     "Report",
+    "SoftUpdater",
     "SurgeryError",
     "assemble",
     "diff",
