@@ -70,7 +70,7 @@ class Fused:
         )
 
     def stall(self) -> dict[str, int]:
-        """How many elements the next update changes, and how many it does not though they differ."""
+        """How many elements the next update would change, and how many that differ it would not."""
         torch = self._torch
         changed = stalled = 0
         with torch.no_grad():
