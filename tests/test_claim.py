@@ -10,6 +10,7 @@ import pytest
 from porting import FIRST, Bench, count, mapping
 
 from weightsurgeon.mapping.claim import split
+from weightsurgeon.mapping.load import loads
 
 
 @pytest.fixture
@@ -228,3 +229,29 @@ def test_kind_auto_refuses_files_that_disagree(bench: Bench) -> None:
 )
 def test_a_name_is_a_layer_and_a_leaf(name: str, parts: tuple[str, str]) -> None:
     assert split(name) == parts
+
+
+SEGMENTED = """
+weightsurgeon: 1
+source: {dialect: torch, optional_segment: _orig_mod}
+target: {dialect: torch, optional_segment: [_orig_mod, m]}
+rules: [{from: "{n:path}", to: "{n}"}]
+"""
+
+
+def test_a_segment_comes_off_wherever_it_stands(bench: Bench) -> None:
+    names = ["0._orig_mod.weight", "_orig_mod.1.bias", "_orig_mod", "x_orig_mod.w"]
+    out = bench.port(dict.fromkeys(names, A), loads(SEGMENTED))
+    assert sorted(out) == ["0.weight", "1.bias", "_orig_mod", "x_orig_mod.w"]
+    (line,) = bench.lines("prefix")
+    assert line.startswith("'_orig_mod' taken off 2 of 4 names")
+
+
+def test_a_base_decides_where_its_segments_stand(bench: Bench) -> None:
+    out = bench.port({"a._orig_mod.w": A, "b.w": B}, loads(SEGMENTED), {"a.m.w": A, "m.b.w": A})
+    assert {name: x.tolist() for name, x in out.items()} == {"a.m.w": [0, 1], "m.b.w": [5, 6]}
+
+
+def test_two_names_that_a_segment_told_apart_are_refused(bench: Bench) -> None:
+    lines = bench.refuse({"a.w": A, "a._orig_mod.w": B}, loads(SEGMENTED))
+    assert any("prefix: without '_orig_mod', a._orig_mod.w and a.w are one" in x for x in lines)

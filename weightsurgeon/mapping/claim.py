@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -67,21 +68,36 @@ def neutral(name: str) -> str:
     return name.replace("/", ".")
 
 
-def names_of(checkpoint: Checkpoint, prefixes: tuple[str, ...]) -> Names:
-    """Take the first optional prefix that any name has off those that have it.
+def names_of(
+    checkpoint: Checkpoint, prefixes: tuple[str, ...], segments: tuple[str, ...] = ()
+) -> Names:
+    """Take the first optional prefix that any name has off those that have it, segments off all.
 
     Where two names become one, the second keeps its prefix and both are among the clashes.
     """
     prefix = next((p for p in prefixes if any(_starts(n, p) for n in checkpoint)), "")
     found = Names(checkpoint, prefix=prefix)
-    whole = set(checkpoint) if prefix else set()
+    whole = set(checkpoint) if prefix or segments else set()
     for name in checkpoint:
         logical = name[len(prefix) :] if prefix and _starts(name, prefix) else name
-        if logical != name and logical in whole:
+        logical = without(logical, segments)
+        if logical != name and (logical in whole or logical in found.logical):
             found.clashes.append((name, logical))
             logical = name
         found.logical[logical] = name
     return found
+
+
+def without(name: str, segments: tuple[str, ...]) -> str:
+    """A name without these segments, wherever they stand.
+
+    >>> without("0._orig_mod.weight", ("_orig_mod",))
+    '0.weight'
+    """
+    for segment in segments:
+        kept = re.sub(rf"(^|(?<=[./])){re.escape(segment)}[./]", "", name)
+        name = kept if kept else name
+    return name
 
 
 def _starts(name: str, prefix: str) -> bool:

@@ -103,8 +103,13 @@ def _mapping(document: Document) -> rules.Mapping:
 def _side(reader: Reader, value: Any, at: Path) -> rules.Side:
     """`source` or `target`."""
     m = reader.table(schema.SIDE, value, at)
-    prefix = m.get("optional_prefix") or []
-    return rules.Side(m.get("dialect"), (prefix,) if isinstance(prefix, str) else tuple(prefix))
+    words = (m.get(key) or [] for key in ("optional_prefix", "optional_segment"))
+    prefix, segment = ((w,) if isinstance(w, str) else tuple(w) for w in words)
+    for text in segment:
+        if set(text) & set("./"):
+            what = f"{shown(text)!r} is no segment: it holds a separator"
+            reader.refuse((*at, "optional_segment"), what)
+    return rules.Side(m.get("dialect"), prefix, segment)
 
 
 def hash_of(value: Any) -> str:

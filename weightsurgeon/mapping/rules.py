@@ -122,10 +122,11 @@ class Tie(Rule):
 
 @dataclass(frozen=True)
 class Side:
-    """One side's dialect, and a prefix that its names may have."""
+    """One side's dialect; a prefix, and segments anywhere, that its names may have."""
 
     dialect: str | None = None
     optional_prefix: tuple[str, ...] = ()
+    optional_segment: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

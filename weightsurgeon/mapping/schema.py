@@ -90,7 +90,11 @@ FORMS: dict[str, Table] = {
     },
     "tie": {**RULE, "tie": Key(text), "with": Key(text)},
 }
-SIDE: Table = {"dialect": Key(DIALECT, None), "optional_prefix": Key(TEXTS, None)}
+SIDE: Table = {
+    "dialect": Key(DIALECT, None),
+    "optional_prefix": Key(TEXTS, None),
+    "optional_segment": Key(TEXTS, None),
+}
 MAPPING: Table = {
     "weightsurgeon": Key(one_of(1)),
     "source": Key(anything, {}),
@@ -121,7 +125,6 @@ OUTPUT: Table = {
 }
 
 _NOT_BUILT: dict[int, str] = {
-    id(SIDE): "optional_segment",
     id(MAPPING): "sources",
     id(OUTPUT): "metadata",
 }

@@ -18,7 +18,7 @@ from .bind import Binder, Made
 from .claim import Claim, Claimer, Names, names_of
 from .demands import Demands
 from .pasting import Paste
-from .rules import Layer, Rule
+from .rules import Layer, Rule, Side
 from .rules import Mapping as Rules
 
 
@@ -52,9 +52,9 @@ class State:
         presets = {"unmatched_target": "keep", "lossy_cast": "list"} if job.keep else {}
         self.policy = {**policies.STRICT, **presets, **job.rules.policy, **job.policy}
         self.audit = self.policy.get(policies.PRESET) == "audit"
-        self.source = self._names(job.source, job.rules.source.optional_prefix)
-        prefixes = job.rules.target.optional_prefix
-        self.base = None if job.base is None else self._names(job.base, prefixes)
+        self.source = self._names(job.source, job.rules.source)
+        there = job.rules.target
+        self.base = None if job.base is None else self._names(job.base, there)
         self.dialects = (
             job.rules.source.dialect or job.source.dialect,
             job.rules.target.dialect or job.target.dialect,
@@ -75,14 +75,16 @@ class State:
         self.spoken_for = set[int]()  # rules that an error is about already
         self._know_dialects()
 
-    def _names(self, checkpoint: Checkpoint, prefixes: tuple[str, ...]) -> Names:
-        found, file = names_of(checkpoint, prefixes), self.job.rules.file
+    def _names(self, checkpoint: Checkpoint, side: Side) -> Names:
+        found = names_of(checkpoint, side.optional_prefix, side.optional_segment)
+        file, parts = self.job.rules.file, filter(None, (found.prefix, *side.optional_segment))
+        off = " and ".join(repr(shown(part)) for part in parts)
         for name, other in found.clashes:
-            text = f"without {found.prefix!r}, {shown(name)} and {shown(other)} are one"
+            text = f"without {off}, {shown(name)} and {shown(other)} are one"
             self.draft.problem(MappingError("prefix", text, file, names=(name, other)))
         taken = sum(1 for logical, name in found.logical.items() if logical != name)
         if taken:
-            text = f"{shown(found.prefix)!r} taken off {taken} of {len(checkpoint)} names"
+            text = f"{off} taken off {taken} of {len(checkpoint)} names"
             self.draft.line("prefix", f"{text} of {shown(checkpoint.path)}")
         return found
 
