@@ -10,7 +10,8 @@ from ..formats.base import Checkpoint, Meaning
 from ..grouping import grouped
 from ..spec import TensorSpec
 from .cells import place_cells
-from .claim import Kinds, neutral, split
+from .claim import Kinds, split
+from .logical import neutral
 from .names import Capture, Pattern
 from .placing import Placed
 from .projections import place_projections

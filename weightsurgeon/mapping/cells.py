@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..conventions import refusal
 from ..formats.base import Checkpoint, Meaning
-from .claim import neutral
+from .logical import neutral
 from .placing import Placed
 
 _WORDS = {"rnn": "simple_rnn", "lstm": "lstm", "gru": "gru"}  # as Keras names such layers

@@ -24,8 +24,9 @@ from ..ops.reshape import reshape
 from ..pending import Pending, pending, reduction
 from ..plan import Line, Origin, Plan, Target
 from ..spec import TensorSpec, dtype_of
-from .claim import neutral, split
+from .claim import split
 from .derived import Derived
+from .logical import neutral
 from .names import NameError_, Pattern
 from .rules import Drop, Layer, Mapping, Move
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from ..conventions import SEPARATOR, leaves
 from ..formats.base import UNKNOWN, Checkpoint
-from .claim import Claim, neutral
+from .claim import Claim
+from .logical import neutral
 from .names import Captures, Pattern
 from .rules import Layer, Move
 

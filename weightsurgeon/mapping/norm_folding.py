@@ -23,7 +23,8 @@ from ..pending import reduction
 from ..plan import Check, Origin
 from ..spec import Axes
 from .bind import Made
-from .claim import Claim, neutral
+from .claim import Claim
+from .logical import neutral
 from .names import NameError_, Pattern
 from .rules import Layer
 from .state import State

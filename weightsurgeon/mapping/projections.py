@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..conventions import refusal
 from ..formats.base import Checkpoint, Meaning
-from .claim import neutral
+from .logical import neutral
 from .placing import Placed
 
 

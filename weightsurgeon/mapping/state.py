@@ -15,8 +15,9 @@ from ..plan import Check, Draft, Origin, Target
 from ..spec import TensorSpec
 from . import policy as policies
 from .bind import Binder, Made
-from .claim import Claim, Claimer, Names, names_of
+from .claim import Claim, Claimer
 from .demands import Demands
+from .logical import Names, names_of
 from .pasting import Paste
 from .rules import Layer, Rule, Side
 from .rules import Mapping as Rules

@@ -18,8 +18,9 @@ from ..formats.base import Checkpoint
 from ..layout import known_sizes
 from ..notation import Side, atoms, expand_spatial
 from ..spec import Axes
-from .claim import Claim, Claimer, names_of
+from .claim import Claim, Claimer
 from .groups import value_at
+from .logical import names_of
 from .many import LIST
 from .names import Capture, Captures, Pattern
 from .rules import Drop, Layer, Move
