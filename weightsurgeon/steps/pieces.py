@@ -13,7 +13,8 @@ from typing import NamedTuple
 from ..errors import SpecError, shown
 from ..expr import Expr
 from ..formats.base import Checkpoint, Meaning
-from ..mapping.claim import neutral, split
+from ..mapping.claim import split
+from ..mapping.logical import neutral
 from ..plan import Check, Draft, Origin, Plan
 from ..spec import TensorSpec
 from .work import Work
