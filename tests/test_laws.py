@@ -184,7 +184,11 @@ def test_what_was_written_is_what_was_meant(source: Source, tmp_path: Path) -> N
 # -- reductions ------------------------------------------------------------------------------
 
 
-SUMS = {"norms": 1, "inner": 2}  # by inputs: the last bit of a sum depends on how it is parted
+SUMS = {
+    "means": 1,
+    "norms": 1,
+    "inner": 2,
+}  # by inputs: the last bit of a sum depends on how it is parted
 EXACT: dict[str, tuple[int, dict[str, Any]]] = {  # row: how many inputs, and params
     "beyond": (2, {}),
     "differ": (2, {}),

@@ -144,6 +144,22 @@ def test_what_cannot_be_is_refused(bench: Bench, keys: str, x: Array, words: str
     assert words in line
 
 
+@pytest.mark.parametrize("more", ["", ", scale: 3"])
+def test_new_entries_may_be_the_mean_of_the_others(bench: Bench, more: str) -> None:
+    x = np.random.default_rng(0).standard_normal((6, 5)).astype("f4")
+    out = valued(bench, x, f'layout: "v d -> d v", pad: {{v: {{to: 8, at: 1, fill: mean}}}}{more}')
+    mean = x.astype("f8").mean(0) * (3 if more else 1)
+    assert same(out[:, 1:7], np.ascontiguousarray((x.astype("f8") * (3 if more else 1)).T, "f4"))
+    assert np.array_equal(out[:, 0], out[:, 7])
+    assert np.abs(out[:, 0] - mean).max() <= np.spacing(np.abs(mean).max().astype("f4"))
+
+
+def test_integers_have_no_mean(bench: Bench) -> None:
+    rules = '- {from: a, to: b, layout: "v -> v", pad: {v: {to: 9, fill: mean}}}'
+    (line,) = bench.refuse({"a": count(3, dtype="int64")}, rules)
+    assert "fill: mean: int64 (3,) is copied or refused" in line
+
+
 def test_integers_may_be_cropped_and_padded(bench: Bench) -> None:
     x = count(4, 6, dtype="int64")
     out = valued(bench, x, 'layout: "v d -> v d", crop: {v: [1, 3]}, pad: {d: {to: 7}}')
@@ -162,7 +178,7 @@ def test_integers_may_be_cropped_and_padded(bench: Bench) -> None:
         ("pad: {v: 3}", "schema", "wants a map"),
         ("pad: {v: {from: 3}}", "schema", "wants `to`"),
         ("pad: {v: {to: 3, by: 2}}", "schema", "is no key of a pad"),
-        ("pad: {v: {to: 3, fill: 1}}", "schema", "wants 0 | base"),
+        ("pad: {v: {to: 3, fill: 1}}", "schema", "wants 0 | mean | base"),
         ("pad: {v: {from: 4, to: 3}}", "schema", "4 entries from 0 on do not lie in 3"),
         ("scale: 0", "schema", "0 leaves nothing"),
         ("scale: 1e305", "schema", "beyond float64"),

@@ -220,7 +220,7 @@ PADDING: dict[str, Check] = {
     "from": size,
     "to": size_or_base,
     "at": size,
-    "fill": one_of(0, "base"),
+    "fill": one_of(0, "mean", "base"),
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import prod
 from typing import Any, NamedTuple
 
 from ..errors import SpecError
@@ -15,9 +16,12 @@ from ..expr import Expr
 from ..layout import Sizes
 from ..notation import atoms
 from ..ops.affine import Factor, affine
+from ..ops.arithmetic import cast
+from ..ops.means import MEANS, entries_first
 from ..ops.movement import crop, reshape
 from ..ops.placing import pad, paste
-from ..spec import Axes
+from ..pending import Pending, pending, reduction
+from ..spec import Axes, TensorSpec, dtype_of
 
 ONE, ZERO = Factor(), Fraction(0)
 
@@ -108,6 +112,8 @@ class Values:
         _refuse_packed(x)
         sizes, order = dict(here), [axis.name for axis in atoms(have)]
         x = reshape(x, [sizes[name] for name in order])
+        if self.computes and any(p.fill == "mean" for p in self.pad.values()):
+            x = affine(x)  # the mean and what is computed from it are rounded together
         for name, (lo, hi) in self.crop.items():
             if hi > sizes[name]:
                 raise SpecError(f"crop: {lo}..{hi} does not lie in the {sizes[name]} of {name}")
@@ -115,7 +121,8 @@ class Values:
         for name, p in self.pad.items():
             _refuse_shrinking(name, p, sizes[name], there[name])
             if p.fill != "base":
-                x = pad(x, order.index(name), p.at, there[name])
+                axis = order.index(name)
+                x = pad(x, axis, p.at, there[name], mean(x, axis) if p.fill == "mean" else None)
                 sizes[name] = there[name]
         shape = [_product(group, sizes) for group in have]
         return reshape(x, shape), sizes
@@ -143,6 +150,16 @@ class Values:
         return reshape(part, base.spec.shape)
 
 
+def mean(x: Expr, axis: int) -> Expr:
+    """The mean of the entries along an axis, in x's dtype; it is known once the plan runs."""
+    entries = x.spec.shape[axis]
+    rest = (*x.spec.shape[:axis], *x.spec.shape[axis + 1 :])
+    found = reduction(MEANS, entries_first(x, axis), entries=entries, places=prod(rest))
+    flat = TensorSpec(dtype_of("float64"), (prod(rest),))
+    leaf = pending(Pending(found), "means", flat)
+    return cast(reshape(leaf, (*rest[:axis], 1, *rest[axis:])), x.spec.dtype)
+
+
 def _among(
     part: Expr, full: Expr, order: list[str], i: int, pads: Mapping[str, Pad], here: Sizes
 ) -> Expr:
@@ -154,8 +171,6 @@ def _among(
 
 
 def _product(group: Any, sizes: Sizes) -> int:
-    from math import prod
-
     return prod(sizes[axis.name] for axis in group)
 
 
