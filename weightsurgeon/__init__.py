@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .inspection.report import report
     from .outcome import Report
     from .plan import Plan
+    from .pruner import Pruner
     from .soft_updater import SoftUpdater
 
 __version__ = "0.1.0"
@@ -31,6 +32,7 @@ _HOMES = {
     "Checkpoint": "formats.base",
     "MappingError": "errors",
     "Plan": "plan",
+    "Pruner": "pruner",
     "Report": "outcome",
     "SoftUpdater": "soft_updater",
     "SurgeryError": "errors",
@@ -52,6 +54,7 @@ __all__ = [
     "Checkpoint",
     "MappingError",
     "Plan",
+    "Pruner",
     "Report",
     "SoftUpdater",
     "SurgeryError",

@@ -12,12 +12,11 @@ from .mapping.rules import Mapping as Rules
 from .opening import open_checkpoint
 from .outcome import Report, report
 from .plan import Plan
-from .planning import plan_port, plan_run, plan_step
+from .planning import plan_port, plan_run
 from .reducing import Progress
-from .steps.prune_keys import AMOUNT
 from .steps.reading import PlanLike
 from .steps.sides import Openable, PathLike, Policy, opened, rules_of, stated
-from .surgery import plan_assemble, plan_merge, plan_soft_update
+from .surgery import plan_assemble, plan_merge, plan_prune, plan_soft_update
 from .writing import write
 
 __all__ = ["assemble", "merge", "open", "port", "prune", "run", "soft_update", "verify"]
@@ -174,7 +173,7 @@ def _carried_out(
 def prune(
     x: Openable,
     /,
-    out: PathLike,
+    out: PathLike | None = None,
     *,
     step: int | None = None,
     dry_run: bool = False,
@@ -187,18 +186,11 @@ def prune(
     `keys` are those of the step `prune`: `amount={"sparsity": 0.5}`, or `sparsity=0.5` for short
     (count, keep, below, nm with axis), `scope`, `select`, … The states that `score={"from": s}` and
     `mask={"apply": m}` name are checkpoints or paths. `step` is the training step of a schedule.
+    A live model without `out` is pruned in place: the same Parameters and Variables.
 
     Errors: PlanError with every problem of the keys and the tensors; nothing is written then.
     """
-    aliases: dict[str, Openable] = {"input": x}
-    amount = {word: keys.pop(word) for word in AMOUNT if word in keys}
-    keys |= {"amount": amount} if amount else {}
-    for key, word in (("score", "from"), ("mask", "apply")):
-        given = keys.get(key)
-        if isinstance(given, Mapping) and given.get(word) not in (None, "embedded"):
-            aliases[key] = given[word]
-            keys[key] = {word: key}
-    plan = plan_step("prune", {"from": "input", **keys}, out, aliases, step)
+    plan = plan_prune(x, out, step, **keys)
     return _carried_out(plan, "prune", dry_run, progress, durable)
 
 

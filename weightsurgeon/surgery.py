@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 from .errors import OutputError
-from .plan import Plan
+from .formats.live import LiveSource
+from .plan import Plan, Target
 from .planning import plan_run, plan_step
+from .steps.prune_keys import AMOUNT
+from .steps.schedule import filled, scheduled
 from .steps.sides import Openable, PathLike
 
 
@@ -90,3 +95,37 @@ def plan_merge(
         states["base"], given["base"] = base, "base"
     named = {"method": {method: given} if given else method, "inputs": entries}
     return plan_step("merge", named | keys, out, states, number)
+
+
+def plan_prune(
+    x: Openable, out: PathLike | None = None, number: int | None = None, **keys: Any
+) -> Plan:
+    """The plan of a prune.
+
+    Without `out` a live model is pruned in place. What scores and masks name may be open already.
+
+    Errors: PlanError with every reason; OutputError where a file would be replaced.
+    """
+    aliases: dict[str, Openable] = {"input": x}
+    amount = {word: keys.pop(word) for word in AMOUNT if word in keys}
+    keys |= {"amount": amount} if amount else {}
+    for key, word in (("score", "from"), ("mask", "apply")):
+        given = keys.get(key)
+        if isinstance(given, Mapping) and given.get(word) not in (None, "embedded"):
+            aliases[key] = given[word]
+            keys[key] = {word: key}
+    path = "in-place.safetensors" if out is None else out
+    plan = plan_step("prune", {"from": "input", **keys}, path, aliases, number)
+    if out is None:
+        source = plan.sources["input"]
+        if not isinstance(source, LiveSource):
+            raise OutputError("only a live model is pruned in place: give `out`")
+        target = Target(source.path, source.container, source.dialect, source)
+        plan = replace(plan, target=target)
+    return plan
+
+
+def amount_at(keys: Mapping[str, Any], number: int) -> Fraction:
+    """The sparsity that the schedule among the keys of a prune has at a step; 1 without one."""
+    schedule = keys.get("schedule")
+    return Fraction(1) if schedule is None else scheduled(filled(schedule), number)

@@ -37,7 +37,7 @@ def live(case: Case, model: Any, module: Any, x: Array, folder: Path) -> dict[st
     _finalised(model)
     ws.port(model, module, mapping=there)
     after = [id(v) for v in (*model.weights, *module.state_dict(keep_vars=True).values())]
-    return {
+    found = {
         **result,
         "to_torch": difference(by_torch(module, x, case.first), by_keras(model, x)),
         "differing": str(ws.verify(model, module, mapping=there)).rpartition("\n")[2],
@@ -45,6 +45,22 @@ def live(case: Case, model: Any, module: Any, x: Array, folder: Path) -> dict[st
         "same_modes": modes == [p.requires_grad for p in module.parameters()],
         "unlike_the_file": unlike(model, folder / "alike.keras"),
     }
+    return {**found, "pruned": [pruned(model), pruned(module)]}
+
+
+def pruned(model: Any) -> bool:
+    """Does a Pruner hold exactly half of what it is asked for at zero, in the same objects?"""
+    chosen = [n for n, x in ws.open(model).items() if x.spec.dtype.kind == "float"]
+    if not chosen:
+        return True
+    pruner = ws.Pruner(model, sparsity=0.5, select=chosen[0], nonfinite="keep")
+    tensor = ws.open(model).source.tensors[ws.open(model).ties.get(chosen[0], chosen[0])]  # type: ignore[attr-defined]
+    with_zeros = np.count_nonzero(ws.open(model)[chosen[0]].numpy() == 0)
+    pruner.step(0)
+    again = ws.open(model)
+    values = again[chosen[0]].numpy()
+    same = again.source.tensors[again.ties.get(chosen[0], chosen[0])] is tensor  # type: ignore[attr-defined]
+    return bool(same and np.count_nonzero(values == 0) == max(values.size // 2, with_zeros))
 
 
 def _finalised(model: Any) -> None:

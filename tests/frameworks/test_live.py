@@ -38,6 +38,7 @@ def test_live_models_take_each_others_weights(results: Results, backend: str, ca
     assert found["differing"].startswith("equal")
     assert found["same_objects"]
     assert found["same_modes"]
+    assert found["pruned"] == [True, True]
 
 
 @backends

@@ -75,3 +75,10 @@ def scheduled(schedule: Mapping[str, Any], step: int | None) -> Fraction:
     power = Fraction(schedule["power"])
     share = left ** int(power) if power.denominator == 1 else Fraction(float(left) ** float(power))
     return final + (initial - final) * share
+
+
+def filled(schedule: Mapping[str, Any]) -> dict[str, Any]:
+    """A schedule that was checked, with the defaults of what it leaves out."""
+    table = CONSTANT if schedule["kind"] == "constant" else POLYNOMIAL
+    found = {key: schedule.get(key, row.default) for key, row in table.items()}
+    return {k: Decimal(str(v)) if isinstance(v, float) else v for k, v in found.items()}
