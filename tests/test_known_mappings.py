@@ -296,3 +296,33 @@ def test_small_rules(
     same(bench.port(x, loads(text)), wanted)
     back = loads(dump(invert(text).value))
     same(bench.port({n: np.ascontiguousarray(y) for n, y in wanted.items()}, back), x)
+
+
+STACK = """\
+weightsurgeon: 1
+source: {dialect: keras}
+target: {dialect: torch}
+rules:
+- {layer: "lstm{n:nth}/lstm_cell", to: rnn, kind: lstm, options: {level: "{n:int}"}}
+- {layer: bi/forward_lstm/lstm_cell, to: birnn, kind: lstm}
+- {layer: bi/backward_lstm/lstm_cell, to: birnn, kind: lstm, options: {direction: backward}}
+- {layer: gru/gru_cell, to: gru, kind: gru}
+"""
+
+
+def test_recurrent_stacks(bench: Bench) -> None:
+    x = dict[str, Array]()
+    for i, layer in enumerate(("lstm", "lstm_1", "bi/forward_lstm", "bi/backward_lstm")):
+        at = f"{layer}/lstm_cell"
+        x |= {f"{at}/kernel": count(3, 8, start=i), f"{at}/bias": count(8, start=i)}
+        x[f"{at}/recurrent_kernel"] = count(2, 8, start=i)
+    x |= {"gru/gru_cell/kernel": count(3, 6), "gru/gru_cell/recurrent_kernel": count(2, 6)}
+    x["gru/gru_cell/bias"] = count(2, 6)
+    out = there_and_back(bench, STACK, x)
+    assert len(out) == 5 * 4
+    assert np.array_equal(out["rnn.weight_ih_l1"], x["lstm_1/lstm_cell/kernel"].T)
+    backward = x["bi/backward_lstm/lstm_cell/bias"]
+    assert np.array_equal(out["birnn.bias_ih_l0_reverse"], backward)
+    assert not out["birnn.bias_hh_l0_reverse"].any()
+    gates = x["gru/gru_cell/bias"][1].reshape(3, 2)[[1, 0, 2]].ravel()
+    assert np.array_equal(out["gru.bias_hh_l0"], gates)
