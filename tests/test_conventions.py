@@ -40,7 +40,10 @@ def test_a_row_names_the_same_axes_in_every_dialect(row: str) -> None:
     for dialect, text in AXES[row].items():
         side = parse_side(text)
         inside = atoms(expand_spatial(side.axes, None, 2))
-        named[dialect] = {a.name for a in (*side.over, *inside)} - {"S", SUMS.get(row)}
+        named[dialect] = {a.name for a in (*side.over, *inside)} - {
+            "S",
+            SUMS.get(row.partition("@")[0]),
+        }
         tensors = [len(axis.letters) for axis in side.over] or [1]
         if leaf := leaves(kind, dialect, PACKED.get(row)).get(role):
             assert [len(leaf.cells)] == tensors, "a leaf for each tensor of the bar"
