@@ -123,11 +123,39 @@ def parts(folder: Path) -> dict[str, Any]:
     }
 
 
-def _own() -> Any:
+def flattened(folder: Path) -> dict[str, Any]:
+    """A layer by itself knows the map that is flattened before it in its model, or says so."""
+    layers, nn = keras.layers, torch.nn
+    image = layers.Input((5, 5, 2))
+    flat = layers.Flatten()(layers.ReLU()(layers.Conv2D(4, 3, name="c")(image)))
+    behind = layers.Dense(3, name="f")(layers.Dropout(0.1)(flat))
+    inner = keras.Sequential([layers.Input((36,)), layers.Dense(3, name="d")], name="inner")
+    both = layers.Dense(3, name="both")(layers.Concatenate()([flat, flat]))
+    last = layers.Dense(3, name="g")(behind)
+    model = keras.Model(image, [last, inner(flat), both])
+    nested = nn.Sequential()
+    nested.add_module("d", nn.Linear(36, 3))
+    own = _own(layers.Conv2D(4, 3, name="c"))
+    own(np.ones((1, 5, 5, 2), np.float32))
+    pairs = {
+        "f": (model.get_layer("f"), nn.Linear(36, 3)),
+        "g": (model.get_layer("g"), nn.Linear(3, 3)),
+        "d": (inner, nested),
+        "both": (model.get_layer("both"), nn.Linear(72, 3)),
+    }
+    return {
+        "layouts": {n: ws.port(*pairs[n]).rows[0].layout for n in ("f", "g", "d")},
+        "refused": _refusal(lambda: ws.port(*pairs["both"])),
+        "own": {n: ws.open(own).meaning(n).options.get("flatten_from", ()) for n in ws.open(own)},
+    }
+
+
+def _own(first: Any = None) -> Any:
     class Own(keras.Model):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.blocks = [
+            self.blocks = [first] if first is not None else []
+            self.blocks += [
                 keras.layers.Dense(4, name="a"),
                 keras.layers.LayerNormalization(name="b"),
             ]
@@ -152,4 +180,4 @@ def _refusal(work: Any) -> str:
     return ""
 
 
-CASES = {"live_low_precision": low_precision, "live_parts": parts}
+CASES = {"live_low_precision": low_precision, "live_parts": parts, "live_flattened": flattened}

@@ -75,3 +75,15 @@ def test_weights_are_all_that_a_live_model_has(results: Results, backend: str) -
 @pytest.mark.parametrize("what", ["layer", "model"])
 def test_what_is_not_built_is_refused(results: Results, backend: str, what: str) -> None:
     assert "is not built and has no values" in results.of(backend, "live_parts")["unbuilt"][what]
+
+
+@backends
+def test_a_layer_alone_knows_the_map_that_is_flattened_before_it(
+    results: Results, backend: str
+) -> None:
+    found = results.of(backend, "live_flattened")
+    flat = "(h w c) out → out (c h w)"
+    assert found["layouts"] == {"f": flat, "g": "in out → out in", "d": flat}
+    assert "whether a map is flattened before" in found["refused"]
+    assert found["own"]["a/kernel"] is None  # a model of one's own does not tell what is before it
+    assert found["own"]["c/kernel"] == []

@@ -42,7 +42,7 @@ class KerasLive(LiveSource):
         super().__init__(root, path, "live-keras", "keras")
         tree = list(walk(root))
         self._refuse_unbuilt(root, tree)
-        told = layers_told(root, tree, self.remarks)
+        told = layers_told(root, tree)
         for layer, variable in self._placed(tree, root.weights):
             leaf = variable.name
             name = f"{layer}/{leaf}" if layer else leaf

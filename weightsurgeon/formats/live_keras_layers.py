@@ -1,39 +1,90 @@
 """What live Keras layers say of themselves: their classes and options, by their configs.
 
 A config is taken as data, as from a file. A model of one's own may have none, or one that does not
-tell its layers: then each layer inside is asked by itself.
+tell its layers: then each layer inside is asked by itself. What flattens a map before a layer is
+outside of the layer's config: the graph that it was called in tells, else it is said to be open.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 from .base import Limits
 from .keras_config import Layer, layers_of, parse
 
 Tree = list[tuple[str, Any]]
+_FLAT = {"Dense", "BatchNormalization", "LayerNormalization", "RMSNormalization", "PReLU"}
+_SPATIAL = re.compile(r".*(Conv|Pooling|ZeroPadding|Cropping|UpSampling)[123]D.*|Flatten|Reshape")
+_END = re.compile(r"(Einsum)?Dense|(Reversible)?Embedding|.*Conv[123]D.*|Global.*Pooling.*")
 
 
-def layers_told(root: Any, tree: Tree, remarks: list[str]) -> dict[str, Layer]:
+def layers_told(root: Any, tree: Tree) -> dict[str, Layer]:
     """Canonical name → class and options of the layer; "" is the root."""
-    found: dict[str, Layer] = {}
+    found = _told(root, _before(root))
+    apart = len(found) < 2  # no model whose config tells its layers
+    open_ = apart and len(tree) > 1 and any(_SPATIAL.fullmatch(type(x).__name__) for _, x in tree)
     for name, layer in tree:
-        if name in found or (name and not layer.weights):
+        if name in found or not layer.weights:
             continue
-        for inner, told in _told(layer).items():
-            found.setdefault("/".join(filter(None, (name, inner))), told)
+        for inner, told in _told(layer, []).items():
+            place = "/".join(filter(None, (name, inner)))
+            found.setdefault(place, _left_open(told) if open_ else told)
     return found
 
 
-def _told(layer: Any) -> dict[str, Layer]:
-    """What a layer's config says of it and of those inside it, by their names below it."""
+def _told(layer: Any, before: list[Any] | None) -> dict[str, Layer]:
+    """What a layer's config says of it and of those inside it, by their names below it.
+
+    `before` are the layers that its input came through; None where they cannot be told.
+    """
     from keras.saving import serialize_keras_object
 
     try:
-        text = json.dumps(serialize_keras_object(layer))
+        items = [serialize_keras_object(x) for x in (*(before or ()), layer)]
+        chain = {"class_name": "Sequential", "config": {"name": "", "layers": items}}
+        text = json.dumps(chain | ({"build_config": _shape(before[0])} if before else {}))
     except Exception:  # noqa: BLE001  a class of the user's own: what is inside it is asked next
         return {}
     limits = Limits()
     config = parse(text.encode(), layer.name, "config", limits)
-    return {told.name: told for told in layers_of(config, layer.name, limits).values()}
+    last = list(layers_of(config, layer.name, limits).values())
+    own = next(i for i in reversed(range(len(last))) if last[i].name == layer.name)
+    found = {x.name.removeprefix(layer.name).removeprefix("/"): x for x in last[own:]}
+    return {n: _left_open(x) if before is None else x for n, x in found.items()}
+
+
+def _left_open(layer: Layer) -> Layer:
+    """The layer, of which is not known whether a map is flattened before it."""
+    if layer.kind not in _FLAT or "flatten_from" in layer.options:
+        return layer
+    return replace(layer, options={**layer.options, "flatten_from": None})
+
+
+def _shape(layer: Any) -> dict[str, Any]:
+    return {"input_shape": list(layer._inbound_nodes[0].input_tensors[0].shape)}
+
+
+def _before(layer: Any) -> list[Any] | None:
+    """The layers that the input of a layer came through in its model, the first one first.
+
+    They are followed up to one that makes an axis of its own. None where paths meet; a layer that
+    was never called in a graph stands for itself.
+    """
+    chain: list[Any] = []
+    while layer._inbound_nodes:
+        inputs = [x for node in layer._inbound_nodes for x in node.input_tensors]
+        above = {id(x._keras_history.operation): x._keras_history.operation for x in inputs}
+        if not above or type(layer).__name__ == "InputLayer":
+            break
+        if len(above) > 1:
+            return None
+        (layer,) = above.values()
+        if type(layer).__name__ == "InputLayer":
+            break
+        chain.insert(0, layer)
+        if _END.fullmatch(type(layer).__name__):
+            break
+    return chain
