@@ -251,3 +251,37 @@ def test_to_a_file_and_back(tmp_path: Path) -> None:
     fresh.load_state_dict(torch.load(tmp_path / "x.pt", weights_only=True))
     assert ws.verify(fresh, here).equal
     assert not ws.verify(chain(a=nn.BatchNorm1d(3), b=nn.LSTM(2, 3)), here).equal
+
+
+# -- plans -----------------------------------------------------------------------------------
+
+
+def plan(output: dict[str, str], *steps: Any) -> dict[str, Any]:
+    return {"weightsurgeon": 1, "steps": list(steps), "output": output}
+
+
+def test_a_plan_reads_and_writes_live_models() -> None:
+    online, target = nn.Linear(3, 2), nn.Linear(3, 2)
+    before, pointer = target.weight.detach().clone(), target.weight.data_ptr()
+    step = {"soft_update": {"online": "online", "target": "target", "tau": 0.5, "as": "moved"}}
+    moved = plan({"from": "moved", "into": "target"}, step)
+    report = ws.run(moved, online=online, target=target)
+    expected = before + 0.5 * (online.weight - before)
+    assert torch.allclose(target.weight, expected, atol=1e-6)
+    assert target.weight.data_ptr() == pointer
+    assert report.output == "live Linear"
+
+
+def test_what_a_plan_writes_into_must_be_live_and_must_fit(tiny: Path) -> None:
+    def refusal(output: dict[str, str], **models: Any) -> str:
+        with pytest.raises(PlanError) as caught:
+            ws.run(plan(output), **models)
+        return str(caught.value)
+
+    whole = {"from": "a", "into": "b"}
+    assert "does not fit float32" in refusal(whole, a=nn.Linear(3, 2), b=nn.Linear(4, 2))
+    assert "into: b is a file; only a live" in refusal(whole, a=nn.Linear(3, 2), b=str(tiny))
+    both = {**whole, "path": "x.pt"}
+    assert "give `path`, or `into` alone" in refusal(both, a=nn.Linear(3, 2), b=nn.Linear(3, 2))
+    assert "the key 'path' is missing" in refusal({"from": "a"}, a=nn.Linear(3, 2))
+    assert "there is no 'c' here" in refusal({"from": "a", "into": "c"}, a=nn.Linear(3, 2))

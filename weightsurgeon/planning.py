@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 from .carrying import carried, repeated
-from .errors import OutputError, SpecError
+from .errors import OutputError, SpecError, shown
 from .formats import FORMATS, container_of
 from .formats.base import Checkpoint, Source
-from .formats.live import Live, is_live
+from .formats.live import Live, LiveSource, is_live
 from .mapping import policy as policies
 from .mapping.auto import automatic
 from .mapping.compile import Job, compile_plan
@@ -106,12 +106,18 @@ def plan_run(
     draft, states, made = Draft(), dict[str, Checkpoint](), list[Plan]()
     for problem in job.problems:
         draft.problem(problem)
-    container = draft.attempt(lambda: container_asked(job.output)) or ""
+    into = job.output.into
+    container = (
+        "" if not job.output.path else draft.attempt(lambda: container_asked(job.output)) or ""
+    )
     files = {**{a: (path, None) for a, path in given.items()}, **job.sources}
     for alias, (file, dialect) in files.items():
         checkpoint = draft.attempt(lambda f=file, d=dialect: opened(f, d))  # type: ignore[misc]
         if checkpoint is not None:
             states[alias] = checkpoint
+    if into in states and not isinstance(states[into].source, LiveSource):
+        text = f"into: {shown(into)} is a file; only a live model is written in place"
+        draft.problem(job.output.place.refused(text, "into"))
     sources = {alias: checkpoint.source for alias, checkpoint in states.items()}
     last: Plan | None = None
     for step in job.steps:
@@ -129,8 +135,21 @@ def plan_run(
             last = planned if step.name == job.output.source else last
     draft.refuse_if_problems()
     last = last or as_it_is(states[job.output.source], sources)
+    if into:
+        return carried(with_history(_into(last, states[into]), made))
     whole = _directed(with_history(last, made), job, container)
     return carried(repeated(whole) if job.output.repeat else whole)
+
+
+def _into(made: Plan, base: Checkpoint) -> Plan:
+    """The plan whose result is written into a live model: it must fit, name by name."""
+    state, source = Derived(made), base.source
+    rules = automatic(state, base, state.dialect, base.dialect)
+    target = Target(source.path, source.container, base.dialect, source)
+    policy = policies.preset("strict")
+    plan = compile_plan(Job(state, rules, target, made.sources, base, True, policy=policy))
+    told = {n: made.origins.get(x.names[0], x) if x.names else x for n, x in plan.origins.items()}
+    return replace(plan, origins=told)
 
 
 def plan_step(

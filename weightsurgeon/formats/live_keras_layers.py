@@ -23,20 +23,19 @@ _END = re.compile(r"(Einsum)?Dense|(Reversible)?Embedding|.*Conv[123]D.*|Global.
 
 def layers_told(root: Any, tree: Tree) -> dict[str, Layer]:
     """Canonical name → class and options of the layer; "" is the root."""
-    found = _told(root, _before(root))
+    found = _told(root, "", _before(root))
     apart = len(found) < 2  # no model whose config tells its layers
     open_ = apart and len(tree) > 1 and any(_SPATIAL.fullmatch(type(x).__name__) for _, x in tree)
     for name, layer in tree:
         if name in found or not layer.weights:
             continue
-        for inner, told in _told(layer, []).items():
-            place = "/".join(filter(None, (name, inner)))
+        for place, told in _told(layer, name, []).items():
             found.setdefault(place, _left_open(told) if open_ else told)
     return found
 
 
-def _told(layer: Any, before: list[Any] | None) -> dict[str, Layer]:
-    """What a layer's config says of it and of those inside it, by their names below it.
+def _told(layer: Any, place: str, before: list[Any] | None) -> dict[str, Layer]:
+    """What a layer's config says of it, at `place`, and of those inside it, by their names.
 
     `before` are the layers that its input came through; None where they cannot be told.
     """
@@ -52,8 +51,21 @@ def _told(layer: Any, before: list[Any] | None) -> dict[str, Layer]:
     config = parse(text.encode(), layer.name, "config", limits)
     last = list(layers_of(config, layer.name, limits).values())
     own = next(i for i in reversed(range(len(last))) if last[i].name == layer.name)
-    found = {x.name.removeprefix(layer.name).removeprefix("/"): x for x in last[own:]}
-    return {n: _left_open(x) if before is None else x for n, x in found.items()}
+    found = [_placed(x, layer.name, place) for x in last[own:]]
+    return {x.name: _left_open(x) if before is None else x for x in found}
+
+
+def _placed(layer: Layer, own: str, place: str) -> Layer:
+    """The layer with its names below `place` instead of below `own`."""
+
+    def moved(name: str) -> str:
+        inner = name.removeprefix(own).removeprefix("/")
+        return "/".join(filter(None, (place, inner)))
+
+    options = layer.options
+    if "module" in options:
+        options = {**options, "module": moved(options["module"])}
+    return replace(layer, name=moved(layer.name), options=options)
 
 
 def _left_open(layer: Layer) -> Layer:

@@ -118,7 +118,8 @@ PLAN: Table = {
 SOURCE: Table = {"path": Key(text), "dialect": Key(DIALECT, None)}
 OUTPUT: Table = {
     "from": Key(text),
-    "path": Key(text),
+    "path": Key(text, None),
+    "into": Key(text, None),
     "format": Key(text, None),
     "shard_size": Key(shard_size, None),
     "ties": Key(one_of("store", "repeat"), "store"),

@@ -17,6 +17,7 @@ _SURE = ("file", "metadata")
 _HALVES = {
     "separable": {"depthwise_kernel": "depthwise", "pointwise_kernel": "conv", "bias": "conv"},
     "embedding": {"output_embedding": "linear"},
+    "conv_lstm": dict.fromkeys(("kernel", "recurrent_kernel", "bias"), "conv"),
 }
 
 

@@ -20,6 +20,7 @@ _POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 class Output(NamedTuple):
     """Where the state `source` goes; `place` is that of the output in the plan.
 
+    into: the alias of a live model that is written in place; there is no path then
     shard_bytes: see Target; repeat: whether tied tensors are written under each name
     """
 
@@ -29,6 +30,7 @@ class Output(NamedTuple):
     shard_bytes: int | None
     repeat: bool
     place: Place
+    into: str | None = None
 
     def target(self, container: str) -> Target:
         """The target of the plan; its dialect and structure are settled elsewhere."""
@@ -37,16 +39,16 @@ class Output(NamedTuple):
 
 def read_output(m: Mapping[str, Any], folder: Path, place: Place) -> Output:
     """The keys of an output; a folder holds the files `model…`, one unless shards are asked for."""
-    text, size = str(m.get("path")), m.get("shard_size")
-    path, container = str(folder / text), m.get("format")
+    text, size = str(m.get("path") or ""), m.get("shard_size")
+    path, container = str(folder / text) if text else "", m.get("format")
     shard_bytes = None if size is None else size_of(size)
     bare = shard_bytes is not None and not Path(path).suffix  # a set has a folder of its own
-    there = container in (None, "safetensors") and Path(path).is_dir()
+    there = bool(text) and container in (None, "safetensors") and Path(path).is_dir()
     if text.endswith("/") or bare or there:
         path = os.path.join(path, "model.safetensors")  # noqa: PTH118  # a NUL in it is told later
         shard_bytes = shard_bytes or 0
     repeat = m.get("ties") == "repeat"
-    return Output(str(m.get("from")), path, container, shard_bytes, repeat, place)
+    return Output(str(m.get("from")), path, container, shard_bytes, repeat, place, m.get("into"))
 
 
 def size_of(value: str | int) -> int:

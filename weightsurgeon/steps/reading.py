@@ -185,6 +185,14 @@ class _Reader:
         m = self.table(schema.OUTPUT, entry, at)
         if isinstance(m.get("from"), str):
             self.reads(m["from"], (*at, "from"))
+        if isinstance(m.get("into"), str):
+            self.reads(m["into"], (*at, "into"))
+        beside = m and (m["path"] or m["format"] or m["shard_size"] is not None)
+        beside = beside or (m and m["ties"] == "repeat")
+        if m and m["into"] and beside:
+            self.refuse(at, "give `path`, or `into` alone: the alias of a live model")
+        elif m and not m["into"] and m["path"] is None and "path" not in entry:
+            self.refuse(at, "the key 'path' is missing")
         return read_output(m, self.folder, Place(self.document, at))
 
     def table(self, table: schema.Table, value: Any, at: Path, later: str = "") -> dict[str, Any]:
