@@ -49,9 +49,10 @@ def _told(layer: Any, place: str, before: list[Any] | None) -> dict[str, Layer]:
         return {}
     limits = Limits()
     config = parse(text.encode(), layer.name, "config", limits)
-    last = list(layers_of(config, layer.name, limits).values())
-    own = next(i for i in reversed(range(len(last))) if last[i].name == layer.name)
-    found = [_placed(x, layer.name, place) for x in last[own:]]
+    items = layers_of(config, layer.name, limits)
+    last = max(i for i, path in enumerate(items) if path.count("/") == 1)  # of the chain itself
+    named = list(items.values())[last:]
+    found = [_placed(x, named[0].name, place) for x in named]
     return {x.name: _left_open(x) if before is None else x for x in found}
 
 
@@ -91,7 +92,7 @@ def _before(layer: Any) -> list[Any] | None:
         above = {id(x._keras_history.operation): x._keras_history.operation for x in inputs}
         if not above or type(layer).__name__ == "InputLayer":
             break
-        if len(above) > 1:
+        if len(above) > 1 or any(len(node.input_tensors) > 1 for node in layer._inbound_nodes):
             return None
         (layer,) = above.values()
         if type(layer).__name__ == "InputLayer":
