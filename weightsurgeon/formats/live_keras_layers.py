@@ -49,9 +49,9 @@ def _told(layer: Any, place: str, before: list[Any] | None) -> dict[str, Layer]:
         return {}
     limits = Limits()
     config = parse(text.encode(), layer.name, "config", limits)
-    items = layers_of(config, layer.name, limits)
-    last = max(i for i, path in enumerate(items) if path.count("/") == 1)  # of the chain itself
-    named = list(items.values())[last:]
+    placed = layers_of(config, layer.name, limits)
+    last = max(i for i, path in enumerate(placed) if path.count("/") == 1)  # of the chain itself
+    named = list(placed.values())[last:]
     found = [_placed(x, named[0].name, place) for x in named]
     return {x.name: _left_open(x) if before is None else x for x in found}
 
