@@ -42,7 +42,7 @@ ROOMS = {
     "opening": "opening",
     "plan": "plan pending encoding",
     "execute": "execute copies reducing",
-    "outcome": "outcome",
+    "outcome": "outcome costs",
     "mapping": "mapping",
     "comparison": "comparison",
     "steps": "steps",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .copies import bytes_of
+from .costs import Cost, cost_of
 from .errors import shown
 from .expr import Op, leaves
 from .grouping import grouped
@@ -47,6 +48,7 @@ class Report:
     notes: tuple[str, ...]
     nbytes: int
     written: bool
+    cost: Cost | None = None  # of a plan that was only looked at
 
     def to_json(self) -> dict[str, Any]:
         """The report as data; `weightsurgeon_json` is raised when a key changes its meaning."""
@@ -76,6 +78,7 @@ class Report:
             "tensors": tensors,
             "lines": [{"id": x.id, "names": list(x.names), "text": x.text} for x in self.lines],
             "notes": list(self.notes),
+            **({"cost": self.cost._asdict()} if self.cost is not None else {}),
         }
 
     def __str__(self) -> str:
@@ -89,6 +92,8 @@ class Report:
         for note in self.notes:
             yield f"note: {shown(note, 2000)}"
         yield from self._counted()
+        if self.cost is not None:
+            yield f"cost: {self.cost}"
         yield self._total()
 
     def _counted(self) -> Iterator[str]:
@@ -175,6 +180,7 @@ def report(plan: Plan, command: str, written: bool) -> Report:
         plan.notes,
         plan.nbytes,
         written,
+        None if written else cost_of(plan),
     )
 
 
