@@ -133,7 +133,9 @@ def test_a_cached_repository_is_read(tmp_path: Path) -> None:
 
 
 def test_folders(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="without a safetensors file"):
+    with pytest.raises(
+        FormatError, match="a folder, not a checkpoint file, and holds no safetensors"
+    ):
         ws.open(tmp_path)
     save(tmp_path / "model.safetensors", {"only": count(1)})
     assert list(ws.open(tmp_path)) == ["only"]

@@ -41,7 +41,7 @@ FORMATS = {
     "keras-h5": Format(".keras_legacy", (".h5", ".hdf5"), "keras"),
 }
 
-NOTHING = "is a folder without a safetensors file or an index of shards"
+NOTHING = "is a folder, not a checkpoint file, and holds no safetensors file or index of shards"
 HEAD = 512  # enough of a file to tell every container
 
 
