@@ -111,6 +111,47 @@ def test_dare_and_task_start_from_a_base(tmp_path: Path) -> None:
     assert not same(table.merge({"dare": dare | {"seed": 2}})["w"], found["w"])
 
 
+def ties(density: float, scale: float = 1) -> dict[str, Any]:
+    return {"ties": {"base": "base", "density": density, "scale": scale}}
+
+
+def test_54_ties_trims_elects_and_joins(tmp_path: Path) -> None:
+    base = {"w": np.zeros(3, "f4")}
+    inputs = {"a": np.array([1, 1, 0]), "b": np.array([-1, 3, -2]), "c": np.array([0, -2, 0])}
+    table = Table(tmp_path, base=base, **{k: {"w": v.astype("f4")} for k, v in inputs.items()})
+    assert table.merge(ties(1), "abc")["w"].tolist() == [1, 2, -2]
+    assert table.merge(ties(1, 0.5), "abc")["w"].tolist() == [0.5, 1, -1]
+    assert table.merge(ties(1), weighed(a=1, b=3))["w"].tolist() == [-1, 2.5, -2]
+
+
+def test_54_the_largest_differences_stay_and_of_equal_ones_the_last(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    start, moved = rng.normal(size=50), rng.normal(size=50)
+    table = Table(tmp_path, base={"w": start}, a={"w": moved})
+    found = table.merge(ties(0.9), "a")["w"]
+    gone = np.argsort(np.abs(moved - start), kind="stable")[:5]
+    wanted = start + (moved - start)
+    wanted[gone] = start[gone]
+    assert same(found, wanted)
+    table = Table(tmp_path / "equal", base={"w": np.ones(4)}, a={"w": np.full(4, 2.0)})
+    assert table.merge(ties(0.5), "a")["w"].tolist() == [1, 1, 2, 2]
+    assert table.merge({"dare": {"base": "base", "density": 1, "seed": 1}}, "a")["w"][0] == 2
+
+
+@pytest.mark.parametrize("density", [0.3, 1])
+def test_what_is_not_finite_is_told_where_it_would_be_trimmed(
+    tmp_path: Path, density: float
+) -> None:
+    table = Table(
+        tmp_path, base={"w": np.zeros(3)}, a={"w": np.ones(3)}, b={"w": np.array([1, np.nan, -9])}
+    )
+    (line,) = table.refuse(ties(density))
+    assert "nan at (1,) in w is not finite" in line
+    dare = {"base": "base", "density": 0.5, "seed": 1, "elect": True}
+    (line,) = table.refuse({"dare": dare})
+    assert "nan at (1,) in w is not finite" in line
+
+
 def test_names_that_an_input_lacks(tmp_path: Path) -> None:
     a, b = {"x": np.zeros(1), "y": np.zeros(1)}, {"x": np.ones(1), "z": np.ones(1)}
     table = Table(tmp_path, a=a, b=b)
@@ -124,7 +165,10 @@ def test_names_that_an_input_lacks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "keys", "text"),
     [
-        ("ties", {}, "the method 'ties' is not built yet"),
+        ("lora", {}, "the method 'lora' is not built yet"),
+        ("ties", {}, "ties wants {ties: {base, density}}"),
+        ({"ties": {"base": "a", "density": 0}}, {}, "a density of 0 keeps nothing"),
+        ({"ties": {"base": "a", "density": 1}}, {"normalize": True}, "ties divides by the weights"),
         ("liner", {}, "did you mean 'linear'?"),
         ("task", {}, "task wants {task: {base}}"),
         ({"slerp": {"t": 2}}, {}, "t wants a number from 0 to 1"),

@@ -147,8 +147,9 @@ def merge(
 ) -> Report:
     """Merge checkpoints of the same names: `merge("linear", {a: 0.5, b: 0.5}, out)`.
 
-    `method` is linear, average, task (base + Σ w·δ), dare (task vectors, thinned out at random by
-    `density` and `seed`), slerp (two inputs, `t`). `inputs` are paths with weights, or only paths
+    `method` is linear, average, task (base + Σ w·δ), ties (the largest of each task vector, by
+    `density`, where their signs agree), dare (task vectors, thinned out at random by `density` and
+    `seed`), slerp (two inputs, `t`). `inputs` are paths with weights, or only paths
     or open checkpoints; `keys` those of the step: `normalize`, `rules`, `integers`, `match`.
     Sums are in float64 and rounded once; the dtype is the base's, else the first input's.
 

@@ -9,20 +9,21 @@ from .parser import decimal, planning
 from .shared import carry_out
 
 HELP = """Merge checkpoints of the same names: linear (the sum of weight·x), average, task (base +
-the sum of weight·(x - base)), dare (task vectors thinned out at random), slerp (two inputs, --t).
+the sum of weight·(x - base)), ties (the largest differences, where their signs agree), dare (task
+vectors thinned out at random), slerp (two inputs, --t).
 Rules and ramps over layers are for plans (weightsurgeon run)."""
 
 
 def arguments(parser: ArgumentParser) -> None:
     """The words of `merge`."""
     add = parser.add_argument
-    add("method", choices=("linear", "average", "task", "dare", "slerp"))
+    add("method", choices=("linear", "average", "task", "ties", "dare", "slerp"))
     add("inputs", nargs="+", metavar="INPUT[=WEIGHT]", help="checkpoints; the weight is 1 if none")
     add("-o", "--out", required=True, metavar="OUT", help="the file to make")
     add("--base", metavar="BASE", help="the checkpoint from which differences are taken")
     add("--normalize", action="store_true", help="divide by the sum of the weights")
     add("--scale", metavar="S", help="of the sum of differences")
-    add("--density", metavar="D", help="dare: the share of differences that is kept")
+    add("--density", metavar="D", help="ties, dare: the share of differences that is kept")
     add("--seed", metavar="N", help="dare: which ones are kept")
     add("--elect", action="store_true", help="dare: only differences of the elected sign")
     add("--t", metavar="T", help="slerp: from 0, the first input, to 1")

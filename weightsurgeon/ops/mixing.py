@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from math import floor
 from typing import Any
 
@@ -38,6 +39,7 @@ def mix(
     normalize: bool = False,
     density: Number | None = None,
     keys: Iterable[int] | None = None,
+    trims: Sequence[tuple[Expr, Expr]] = (),
     elect: bool = False,
     dtype: DType | None = None,
     tally: Tally | None = None,
@@ -47,8 +49,10 @@ def mix(
     normalize divides by Σw; without a base as x₀ + Σ ŵᵢ(xᵢ − x₀), so that equal inputs come back
     density   with `keys`, a difference is kept where its random number is below it, and divided
               by it (DARE: Yu et al. 2024, arXiv:2311.03099)
+    trims     for each input two scalars, the `key` and `last` of a rank of its differences: those
+              that rank below go (TIES: Yadav et al. 2023, arXiv:2306.01708)
     elect     only differences whose weighted sign is that of their sum, over the sum of their
-              weights (TIES: Yadav et al. 2023, arXiv:2306.01708); 0 counts as plus
+              weights (TIES too); 0 counts as plus
 
     Shapes: equal. The dtype is the base's, else the first input's, unless one is given.
     Errors: SpecError for other shapes, integers, bools, a sum of weights of 0; SpecError
@@ -69,6 +73,7 @@ def mix(
     return apply(
         MIX,
         *given,
+        *(x for pair in trims for x in pair),
         weights=tuple(
             float(Fraction(w)) if elect else float(s) for w, s in zip(weights, share, strict=True)
         ),
@@ -78,6 +83,7 @@ def mix(
         threshold=threshold,
         density=None if density is None else float(density),
         keys=random,
+        trimmed=bool(trims),
         elect=elect,
         dtype=dtype or first.spec.dtype,
         tally=tally,
@@ -106,10 +112,11 @@ def _infer(
     threshold: int | None = None,
     density: float | None = None,
     keys: tuple[int, ...] | None = None,
+    trimmed: bool = False,
     tally: Tally | None = None,
 ) -> TensorSpec:
     first = specs[0]
-    for x in specs:
+    for x in specs[: based + len(weights)]:
         check_computable(x, "merged")
         if x.shape != first.shape:
             raise SpecError(f"{x} does not fit {first}: shapes must be equal", "shape")
@@ -123,11 +130,13 @@ def _infer(
 def _compute(expr: Expr, block: Block, values: Sequence[Any]) -> Any:
     import numpy as np
 
-    out = result_of(expr.spec, block, values[0])
-    flat, r = [components(v) for v in values], components(out)
-    work = _halves if _is_half(expr) else _piece
+    p, out = expr.params, result_of(expr.spec, block, values[0])
+    tensors = p["based"] + len(p["weights"])
+    flat, r = [components(v) for v in values[:tensors]], components(out)
+    cuts = [v[()] for v in values[tensors:]]
+    work = _halves if _is_half(expr) else partial(_piece, cuts=cuts)
     index = None
-    if expr.params["keys"]:
+    if p["keys"] or cuts:
         from .scattering import flat_indices
 
         index = flat_indices(expr.spec.shape, block)
@@ -168,7 +177,7 @@ def _halves(expr: Expr, values: list[Any], r: Any, index: Any) -> None:
     narrowed(a, r, finite)
 
 
-def _piece(expr: Expr, values: list[Any], r: Any, index: Any) -> None:
+def _piece(expr: Expr, values: list[Any], r: Any, index: Any, cuts: list[Any]) -> None:
     """Merge one piece into `r`, which may be the first of the values."""
     import numpy as np
 
@@ -179,7 +188,7 @@ def _piece(expr: Expr, values: list[Any], r: Any, index: Any) -> None:
     if p["normalize"] and not p["based"]:
         alike = _alike(values)
     first = values[0].copy() if alike is not None else None
-    made = moved(p, values, index) if p["based"] else _sum(p, values)
+    made = moved(p, values, index, cuts) if p["based"] else _sum(p, values)
     finite = within(made, limit(r.dtype))
     if not finite:
         check_finite("error", [v.astype("f8") for v in values], made, r.dtype)
@@ -224,4 +233,9 @@ def _sum(p: Any, values: list[Any]) -> Any:
     return total
 
 
-MIX = Op("mix", _infer, lambda expr, block: [block] * len(expr.inputs), _compute)
+def _pull(expr: Expr, block: Block) -> list[Block]:
+    tensors = expr.params["based"] + len(expr.params["weights"])
+    return [block if i < tensors else () for i in range(len(expr.inputs))]
+
+
+MIX = Op("mix", _infer, _pull, _compute)

@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 
-def moved(p: Any, values: list[Any], index: Any) -> Any:
-    """base + scale·Σ wᵢδᵢ; with signs elected, over the weights of those that agree."""
+def moved(p: Any, values: list[Any], index: Any, cuts: list[Any]) -> Any:
+    """base + scale·Σ wᵢδᵢ; with signs elected, over the weights of those that agree.
+
+    Where a difference is not finite the result is NaN: dropped or outvoted, it would be hidden.
+    """
     import numpy as np
 
     base = values[0].astype("f8")
     deltas = [value.astype("f8") - base for value in values[1:]]
+    wrong = [~np.isfinite(delta) for delta in deltas]
+    if cuts:
+        pairs = zip(cuts[::2], cuts[1::2], strict=True)
+        deltas = [_trimmed(delta, index, *cut) for delta, cut in zip(deltas, pairs, strict=True)]
     if p["keys"]:
         deltas = [_dropped(p, i, delta, index) for i, delta in enumerate(deltas)]
     parts = [weight * delta for weight, delta in zip(p["weights"], deltas, strict=True)]
@@ -30,7 +37,22 @@ def moved(p: Any, values: list[Any], index: Any) -> Any:
         )
         total = np.where(divisor == 0, 0.0, total / np.where(divisor == 0, 1.0, divisor))
     step = p["scale"] * total
-    return np.where(step == 0, base, base + step)  # where nothing moves, −0 stays
+    made = np.where(step == 0, base, base + step)  # where nothing moves, −0 stays
+    for lost in wrong:
+        made[lost] = np.nan
+    return made
+
+
+def _trimmed(delta: Any, index: Any, key: Any, last: Any) -> Any:
+    """Only differences that rank above a threshold, or equal it behind a flat index."""
+    import numpy as np
+
+    from ..ranking import keys
+
+    found = keys(delta, "float64")
+    late = index >= np.uint64(int(last) + 1)
+    kept = (found > np.uint64(key)) | ((found == np.uint64(key)) & late)
+    return np.where(kept, delta, 0.0)
 
 
 def _dropped(p: Any, which: int, delta: Any, index: Any) -> Any:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import partial
+from math import floor
 from typing import Any, NamedTuple
 
 from ..errors import MappingError, SpecError, shown
 from ..expr import Expr
 from ..formats.base import UNKNOWN, Checkpoint
 from ..ops.blending import unrounded
-from ..ops.mixing import mix
+from ..ops.mixing import difference, mix
 from ..ops.norms import INNER
 from ..ops.reduction import DIFFER
 from ..ops.slerping import COLINEAR, cosine, slerp
@@ -23,6 +24,7 @@ from ..spec import TensorSpec, dtype_of
 from .matching import listed, misfit
 from .merge_keys import KEYS, Merge, read
 from .ramps import weights_of
+from .ranked import trimmed
 from .treatment import group_in
 from .work import Work
 
@@ -172,23 +174,29 @@ class _Merger:
         return first[1]
 
     def _mixed(self, name: str, inputs: list[Expr], weights: Mapping[str, Fraction]) -> Expr:
-        given = self.given
-        keys = None
+        given, base = self.given, self.base
+        keys, start = None, None if base is None else unrounded(base[name])
         if given.method == "dare":
             step = self.work.number or 0
             keys = [key_of(f"dare:{alias}", given.seed, step, name) for alias in self.states]
         made = mix(
             inputs,
             list(weights.values()),
-            base=None if self.base is None else unrounded(self.base[name]),
+            base=start,
             scale=given.scale,
             normalize=given.normalize,
             density=given.density,
             keys=keys,
+            trims=[] if given.method != "ties" or start is None else self._trims(inputs, start),
             elect=given.elect,
             dtype=self.like[name].spec.dtype,
         )
         return made.named(self.like[name].spec.axes)
+
+    def _trims(self, inputs: Iterable[Expr], base: Expr) -> list[tuple[Expr, Expr]]:
+        """What of each input's differences is too small to be kept, as a rank of them tells it."""
+        keep = floor((self.given.density or Fraction(1)) * base.spec.size)
+        return [trimmed(difference(x, base), keep) for x in inputs]
 
     def _slerped(self, name: str, a: Expr, b: Expr) -> Expr:
         t, dtype = self.given.t, self.like[name].spec.dtype

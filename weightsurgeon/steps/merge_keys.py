@@ -36,10 +36,11 @@ METHODS: Mapping[str, Table] = {
     "linear": {},
     "average": {},
     "task": _BASE,
+    "ties": {**_BASE, "density": Key(anything)},
     "dare": {**_BASE, "density": Key(anything), "seed": Key(size), "elect": Key(flag, False)},
     "slerp": {"t": Key(anything)},
 }
-LATER = ("ties", "lora")
+LATER = ("lora",)
 
 
 class Merge(NamedTuple):
@@ -69,6 +70,8 @@ def read(step: Reading) -> Merge:
         step.refuse(f"slerp wants two inputs, not {len(inputs)}", "inputs")
     if method == "slerp" and m["rules"]:
         step.refuse("slerp knows `t`, no weights", "rules")
+    if method == "ties" and m["normalize"]:
+        step.refuse("ties divides by the weights of those that agree, always", "normalize")
     base = how.get("base")
     if base is not None:
         step.state("method", method, "base", name=base)
@@ -84,7 +87,7 @@ def read(step: Reading) -> Merge:
         Fraction(1) if scale is None else scale,
         density,
         how.get("seed") or 0,
-        bool(how.get("elect")),
+        method == "ties" or bool(how.get("elect")),
         Decimal(0) if t is None else t,
         inputs,
         weights,

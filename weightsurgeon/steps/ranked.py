@@ -75,6 +75,13 @@ def _together(
     return masks, Finding(source, lambda rank: _told(rank, kind, names))
 
 
+def trimmed(x: Expr, keep: int) -> tuple[Expr, Expr]:
+    """The `key` and `last` of a rank that leaves so many of a tensor's values, the largest."""
+    kind, n = magnitude_kind([x.spec.dtype]), x.spec.size
+    source = Pending(reduction(RANK, x, kind=kind, n=n, keep=keep))
+    return pending(source, "key", KEY), pending(source, "last", LAST)
+
+
 def _told(rank: Rank, kind: str, names: tuple[str, ...]) -> Iterator[Line]:
     """What was found: how many, from where on, how many ties."""
     text = f"{rank.k:,} of {rank.n:,} (there were {rank.zeros:,} zeros)"
