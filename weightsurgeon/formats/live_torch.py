@@ -101,8 +101,10 @@ def read_tensor(x: Any, spec: TensorSpec, block: Block, out: Array | None) -> Ar
 
 def write_tensor(x: Any, values: Array) -> None:
     """Give a torch tensor new values, whole; it stays the same object on the same device."""
+    import numpy as np
     import torch
 
+    values = np.asarray(values)  # arithmetic makes a scalar of an array without axes
     bits = {1: "uint8", 2: "int16"}.get(values.dtype.itemsize)
     plain = torch.from_numpy(values if bits is None else values.view(bits))
     with torch.no_grad():

@@ -12,7 +12,9 @@ from ..conventions import NEUTRAL
 from ..errors import MappingError, shown
 from ..grouping import grouped
 from ..ops.arithmetic import full
-from ..plan import Origin
+from ..ops.reduction import DIFFER, Difference
+from ..pending import reduction
+from ..plan import Check, Origin
 from .bind import Made
 from .claim import split
 from .names import NameError_
@@ -134,12 +136,24 @@ def _tied_names(state: State, ties: dict[str, str]) -> dict[str, list[str]]:
     for other, stored in base.ties.items() if base is not None else ():
         groups.setdefault(stored, [stored]).append(other)
     for names in groups.values():
-        made = {ties.get(n, n): n for n in names if n in state.made or n in ties}
-        if len(made) > 1:
-            told = " and ".join(map(shown, made.values()))
-            text = f"{told} are one tensor in the base, and two are made of it; drop one"
-            state.draft.problem(MappingError("tied", text, state.job.rules.file, 0, names))
+        made = [n for n in names if n in state.made]
+        for other in made[1:]:
+            _made_once(state, ties, other, made[0])
     return {name: names for names in groups.values() for name in names}
+
+
+def _made_once(state: State, ties: dict[str, str], other: str, name: str) -> None:
+    """Make one of two names of a tensor; what was made for the other must be the same."""
+    expr, file = state.made.pop(other).expr, state.job.rules.file
+    ties[other] = name
+
+    def refused(found: Difference) -> MappingError:
+        text = f"{shown(other)} and {shown(name)} are one tensor in the base, but would get"
+        what = f"{text} different values, first at flat index {found.first}; drop one"
+        return MappingError("tied", what, file, 0, (other, name))
+
+    if expr != state.made[name].expr:
+        state.checks.append(Check(reduction(DIFFER, expr, state.made[name].expr), refused))
 
 
 def complete_base(state: State, ties: dict[str, str]) -> list[str]:

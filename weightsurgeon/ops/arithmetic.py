@@ -37,7 +37,8 @@ def cast(x: Expr, dtype: DType | str, overflow: str = "error", tally: Tally | No
     >>> cast(array([1.00390625]), "bfloat16").numpy().tolist()
     [1.0]
     """
-    return apply(CAST, x, dtype=dtype_of(dtype), overflow=overflow, tally=tally)
+    counted = {} if tally is None else {"tally": tally}
+    return apply(CAST, x, dtype=dtype_of(dtype), overflow=overflow, **counted)
 
 
 def loses(source: DType, target: DType) -> bool:

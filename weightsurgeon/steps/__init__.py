@@ -23,7 +23,7 @@ STEPS: dict[str, str] = {
 def module_of(verb: str) -> Any:
     """The module of a verb, imported when a plan uses it.
 
-    >>> sorted(module_of("transfer").KEYS)[:3]
-    ['as', 'from', 'into']
+    >>> "into" in module_of("transfer").KEYS
+    True
     """
     return import_module(STEPS[verb], __name__)
