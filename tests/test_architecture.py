@@ -36,7 +36,7 @@ ROOMS = {
     "simplify": "simplify",
     "layout": "layout arrange sizing",
     "formats.base": "formats.base formats.files formats.commit formats.file_sink formats.archive"
-    " formats.archive_layout formats.inflate formats.json_data formats.graph",
+    " formats.archive_layout formats.inflate formats.json_data formats.graph formats.listing",
     "formats": "formats",
     "conventions": "conventions neutral",
     "opening": "opening",

@@ -14,7 +14,7 @@ from strategies import Array, same
 
 from weightsurgeon.api import open as open_
 from weightsurgeon.api import run, soft_update
-from weightsurgeon.errors import OutputError, SurgeryError
+from weightsurgeon.errors import OutputError, PlanError, SurgeryError
 from weightsurgeon.formats.base import Checkpoint, Source
 from weightsurgeon.outcome import Report
 
@@ -242,3 +242,26 @@ def test_two_updates_in_one_plan_round_once(tmp_path: Path) -> None:
     out = {"from": "twice", "path": str(tmp_path / "o.safetensors")}
     run({"weightsurgeon": 1, "steps": steps, "output": out}, a=a, b=b)
     assert load_file(tmp_path / "o.safetensors")["w"].tolist() == [1.0078125]  # 1.005991: nearest
+
+
+def test_a_live_target_moves_in_place_without_out() -> None:
+    torch = pytest.importorskip("torch")
+    online, target = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    weight, before = target.weight, target.weight.detach().clone()
+    found = soft_update(online, target, tau=0.5)
+    assert found.written
+    assert target.weight is weight
+    torch.testing.assert_close(weight.detach(), (before + online.weight.detach()) / 2)
+    soft_update(online, open_(target), tau=1)
+    assert torch.equal(target.weight, online.weight)
+
+
+def test_an_update_that_the_live_target_cannot_hold_is_refused_before_a_write() -> None:
+    torch = pytest.importorskip("torch")
+    online, target = (torch.nn.Linear(2, 2, dtype=torch.bfloat16) for _ in range(2))
+    before = target.weight.detach().clone()
+    with pytest.raises(PlanError, match="lossy-cast"):
+        soft_update(online, target, tau=0.5, storage="float32")
+    assert torch.equal(target.weight, before)
+    with pytest.raises(OutputError, match="only a file or a live model is replaced"):
+        soft_update(online, 3, tau=0.5)  # type: ignore[arg-type]

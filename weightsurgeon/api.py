@@ -121,8 +121,8 @@ def soft_update(
     `keys` are those of the step: one of `tau`, `decay` (1 − tau), `average` (k states so far:
     tau = 1/(k + 1)); `steps`, `roles`, `rules`, `storage`, `match`, `mapping`, `nonfinite`,
     `on_stall`. Parameters move, running statistics and counters are copied, integers never change
-    by computing. Without `out` the target is replaced. `step` numbers the update where random
-    numbers are asked for.
+    by computing. Without `out` the target is replaced: a file as a whole, a live model in place,
+    the same Parameters and Variables. `step` numbers the update where random numbers are asked for.
 
     Errors: PlanError with every reason, before a byte of values is read; OutputError.
     """

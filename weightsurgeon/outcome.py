@@ -12,7 +12,7 @@ from .errors import shown
 from .expr import Op, leaves
 from .grouping import grouped
 from .plan import Line, Origin, Plan
-from .table import columns, human_bytes
+from .table import columns, html_table, human_bytes
 from .tally import counted
 
 JSON_VERSION = 1
@@ -86,7 +86,11 @@ class Report:
 
     def text(self, everything: bool = False) -> Iterator[str]:
         """The report in lines: groups of tensors by what was done, lists, notes, totals."""
-        yield from _table(self.rows)
+        yield from columns(_cells(self.rows))
+        yield from self._lines(everything)
+        yield self._total()
+
+    def _lines(self, everything: bool) -> Iterator[str]:
         for line in self.lines:
             yield f"{line.id}: {_listed(line, everything)}"
         for note in self.notes:
@@ -94,7 +98,14 @@ class Report:
         yield from self._counted()
         if self.cost is not None:
             yield f"cost: {self.cost}"
-        yield self._total()
+
+    def _repr_html_(self) -> str:
+        """The report in a notebook: the tensors as a table, all else in lines below it."""
+        from html import escape
+
+        table = html_table(self._total(), ("tensors", "what", "axes", "rule"), _cells(self.rows))
+        rest = "\n".join(self._lines(everything=False))
+        return table + (f"<pre>{escape(rest)}</pre>" if rest else "")
 
     def _counted(self) -> Iterator[str]:
         """What was counted in all tensors: `elements: 1,024 changed, 3 stalled`."""
@@ -127,17 +138,16 @@ def _listed(line: Line, everything: bool) -> str:
     return f"{shown(line.text, 2000)}: {', '.join(head)}{more}"
 
 
-def _table(rows: Iterable[Row]) -> Iterator[str]:
+def _cells(rows: Iterable[Row]) -> list[tuple[str, ...]]:
     """Columns: name (grouped), action, layout, rule."""
     by_key: dict[tuple[str, str, str], list[str]] = {}
     for r in rows:
         by_key.setdefault((r.action, r.layout, r.rule), []).append(r.name)
-    cells = [
+    return [
         (g.label + (f" ×{len(g.names)}" if len(g.names) > 1 else ""), action, layout, shown(rule))
         for (action, layout, rule), names in by_key.items()
         for g in grouped(names)
     ]
-    yield from columns(cells)
 
 
 def action_of(plan: Plan, name: str) -> str:

@@ -158,15 +158,16 @@ def plan_step(
     out: PathLike,
     aliases: Mapping[str, Openable],
     number: int | None = None,
+    into: str = "",
 ) -> Plan:
     """The Plan of one step whose result is written to `out`; `aliases` are what it reads.
 
-    Keys that are None are left out.
+    `into` is the alias of a live model that is written instead. Keys that are None are left out.
     """
     given = {key: value for key, value in keys.items() if value is not None}
     step = {verb: {**given, "as": "made"}}
-    output = {"from": "made", "path": os.fspath(out)}
-    plan = {"weightsurgeon": 1, "steps": [step], "output": output}
+    where = {"into": into} if into else {"path": os.fspath(out)}
+    plan = {"weightsurgeon": 1, "steps": [step], "output": {"from": "made", **where}}
     return plan_run(plan, number, None, aliases)
 
 

@@ -9,7 +9,8 @@ from fractions import Fraction
 from typing import Any
 
 from .errors import OutputError
-from .formats.live import LiveSource
+from .formats.base import Checkpoint
+from .formats.live import LiveSource, is_live
 from .plan import Plan, Target
 from .planning import plan_run, plan_step
 from .steps.prune_keys import AMOUNT
@@ -24,16 +25,21 @@ def plan_soft_update(
     number: int | None = None,
     **keys: Any,
 ) -> Plan:
-    """The plan of a soft update of a file; without `out` the target is replaced.
+    """The plan of a soft update; without `out` a file is replaced, a live target moves in place.
 
-    Errors: PlanError with every reason; OutputError where the target is no file.
+    Errors: PlanError with every reason; OutputError where the target is neither.
     """
-    path = out if out is not None else target
-    if not isinstance(path, str | os.PathLike):
-        raise OutputError("only a file is replaced: give `out`")
+    path = target if out is None and isinstance(target, str | os.PathLike) else out
+    if path is None and not (is_live(target) or _is_open_live(target)):
+        raise OutputError("only a file or a live model is replaced: give `out`")
     states = {"online": online, "target": target}
     named = {"online": "online", "target": "target"}
-    return plan_step("soft_update", named | keys, path, states, number)
+    into = "" if path is not None else "target"
+    return plan_step("soft_update", named | keys, path or "", states, number, into)
+
+
+def _is_open_live(target: object) -> bool:
+    return isinstance(target, Checkpoint) and isinstance(target.source, LiveSource)
 
 
 def plan_assemble(

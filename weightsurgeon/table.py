@@ -21,6 +21,31 @@ def columns(cells: Sequence[tuple[str, ...]], right: Iterable[int] = ()) -> Iter
         yield "  ".join(aligned).rstrip()
 
 
+def html_table(
+    caption: str, head: Sequence[str], cells: Sequence[tuple[str, ...]], right: Iterable[int] = ()
+) -> str:
+    """The same columns for a notebook; every text is escaped, empty columns take no place.
+
+    >>> html_table("a < b", ("n",), [("1",)], right=(0,))[:40]
+    '<table><caption style="text-align:left">'
+    """
+    from html import escape
+
+    right = set(right)
+    kept = [i for i in range(len(head)) if any(row[i] for row in cells)]
+
+    def row(texts: Sequence[str], tag: str) -> str:
+        parts = (
+            f'<{tag} style="text-align:{"right" if i in right else "left"}">'
+            f"{escape(texts[i])}</{tag}>"
+            for i in kept
+        )
+        return f"<tr>{''.join(parts)}</tr>"
+
+    title = f'<caption style="text-align:left">{escape(caption)}</caption>'
+    return f"<table>{title}{row(head, 'th')}{''.join(row(r, 'td') for r in cells)}</table>"
+
+
 def human_bytes(n: float) -> str:
     """Bytes with three digits and an IEC unit.
 

@@ -232,4 +232,11 @@ class Checkpoint(Mapping[str, Expr]):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Checkpoint {shown(self.path)}: {len(self)} tensors, dialect {self.dialect}>"
+        from .listing import plain
+
+        return plain(self)
+
+    def _repr_html_(self) -> str:
+        from .listing import html
+
+        return html(self)

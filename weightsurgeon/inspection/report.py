@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..formats.base import Checkpoint
 from ..reducing import Progress
-from ..steps.sides import PathLike, opened
+from ..steps.sides import Openable, opened
 from ..table import human_bytes, human_count
 from .diff import diff
 from .doctor import examined
@@ -46,19 +45,21 @@ class Page:
 
 
 def report(
-    checkpoint: PathLike | Checkpoint,
-    against: PathLike | Checkpoint | None = None,
+    checkpoint: Openable,
+    against: Openable | None = None,
     out: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Page:
-    """Make the page of a checkpoint, compared with another where one is given.
+    """Make the page of a checkpoint, a file or a live model, compared with another where given.
 
     Errors: those of `stats` and `diff`.
     """
     found = opened(checkpoint)
     statistics = stats(found, progress=progress)
     health = examined(found, statistics, limits_of(None))
-    measured = Measured(found, statistics, health, diff(found, against) if against else None)
+    measured = Measured(
+        found, statistics, health, None if against is None else diff(found, against)
+    )
     sections = [s for s in (make(measured) for make in SECTIONS) if s is not None]
     data = _data(measured)
     done = Page(page(Path(found.path).name, _card(measured), sections, data), data)
