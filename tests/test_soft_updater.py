@@ -101,17 +101,22 @@ def test_dtypes_may_differ() -> None:
     torch.testing.assert_close(target.weight.detach(), old + 0.25 * (online.weight - old).detach())
 
 
-@pytest.mark.parametrize("change", ["assign", "double"])
+@pytest.mark.parametrize("change", ["assign", "double", "last", "data"])
 def test_a_model_that_got_other_tensors_is_bound_anew(change: str) -> None:
     online, target = pair(nn.Linear(2, 2))
     update = ws.SoftUpdater(online, target, tau=1)
     if change == "assign":
         target.load_state_dict({n: x + 5 for n, x in target.state_dict().items()}, assign=True)
+    elif change == "last":
+        target.bias = nn.Parameter(torch.zeros(2))
+    elif change == "data":
+        online.bias.data = torch.zeros(2)
     else:
         target.double()
         online.double()
     update.step()
     assert torch.equal(target.weight, online.weight)
+    assert torch.equal(target.bias, online.bias)
 
 
 def test_36_a_plan_in_yaml_says_the_keys(tmp_path: Path) -> None:

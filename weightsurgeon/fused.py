@@ -1,7 +1,14 @@
-"""A soft update of torch tensors as a few fused calls: no loop over tensors in Python."""
+"""A soft update of live tensors as a few fused calls: no loop over tensors in Python.
+
+For torch, and Keras on torch, one call for each device, dtype and tau. `fused_keras` does the same
+for Keras on TensorFlow. What both share is how a plan comes apart into pairs of tensors.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from decimal import Decimal
+from operator import getitem, is_
 from typing import Any, NamedTuple
 
 from .expr import LEAF, Expr
@@ -9,6 +16,14 @@ from .ops.blending import LERP, fractions
 from .plan import Plan
 
 _FUSED = ("float16", "bfloat16", "float32", "float64")
+
+
+class Pair(NamedTuple):
+    """A live tensor and its online twin, as the frameworks' own objects; tau 1 is a copy."""
+
+    tau: float
+    target: Any
+    online: Any
 
 
 class Group(NamedTuple):
@@ -20,9 +35,9 @@ class Group(NamedTuple):
 
 
 class Fused:
-    """The calls that a plan comes to."""
+    """The calls that a plan for torch tensors comes to."""
 
-    def __init__(self, groups: list[Group], copies: Group, guards: list[Any]) -> None:
+    def __init__(self, groups: list[Group], copies: Group, guards: Guards) -> None:
         import torch
 
         self._torch, self._groups, self._copies, self._guards = torch, groups, copies, guards
@@ -30,27 +45,20 @@ class Fused:
     @staticmethod
     def of(plan: Plan) -> Fused | None:
         """Lower a plan; None where an output is more than a fused call can do."""
-        source: Any = plan.sources["target"]
-        if any(s.container != "live-torch" for s in plan.sources.values()):
+        pairs = pairs_of(plan)
+        if pairs is None or not all(hasattr(x, "untyped_storage") for p in pairs for x in p[1:]):
             return None
         groups: dict[tuple[Any, ...], Group] = {}
         copies = Group(1.0, [], [])
-        for name, expr in plan.outputs.items():
-            if _is_own(expr, source):
-                continue
-            twin = _twin(expr, source)
-            if twin is None or name in source.fixed:
-                return None
-            here, there = source.tensors[name], twin.params["source"].tensors[twin.params["name"]]
-            if here.dtype != there.dtype or here.device != there.device:
+        for tau, here, there in pairs:
+            if here.device != there.device:
                 return None
             group = copies
-            if expr.op is LERP:
-                key = (here.device, here.dtype, expr.params["tau"])
-                group = groups.setdefault(key, Group(expr.params["tau"], [], []))
+            if tau != 1:
+                group = groups.setdefault((here.device, here.dtype, tau), Group(tau, [], []))
             group.targets.append(here)
             group.onlines.append(there)
-        return Fused(list(groups.values()), copies, _guards(plan))
+        return Fused(list(groups.values()), copies, Guards(plan))
 
     def __call__(self, n: int) -> None:
         """Make n updates at once."""
@@ -64,10 +72,8 @@ class Fused:
                 torch._foreach_copy_(self._copies.targets, self._copies.onlines)
 
     def stale(self) -> bool:
-        """Whether a model got other tensors since: told by the first one of each side."""
-        return any(
-            owner.get(key) is not x or x.data_ptr() != at for owner, key, x, at in self._guards
-        )
+        """Whether a model got other tensors since."""
+        return self._guards.broken()
 
     def stall(self) -> dict[str, int]:
         """How many elements the next update would change, and how many that differ it would not."""
@@ -84,9 +90,36 @@ class Fused:
 
 def many(tau: float, n: int) -> float:
     """The fraction of n updates at once."""
-    from decimal import Decimal
-
     return fractions(Decimal(tau), n)[0]
+
+
+# -- a plan comes apart ----------------------------------------------------------------------
+
+
+def pairs_of(plan: Plan) -> list[Pair] | None:
+    """Every output that moves; None where one is more than a step towards a tensor of its dtype."""
+    source: Any = plan.sources["target"]
+    found = []
+    for name, expr in plan.outputs.items():
+        if _is_own(expr, source):
+            continue
+        twin = _twin(expr, source)
+        if twin is None or name in source.fixed or not hasattr(twin.params["source"], "tensors"):
+            return None
+        here, there = (
+            _value(source, name),
+            _value(twin.params["source"], twin.params["name"]),
+        )
+        if here.dtype != there.dtype:
+            return None
+        found.append(Pair(expr.params["tau"] if expr.op is LERP else 1.0, here, there))
+    return found
+
+
+def _value(source: Any, name: str) -> Any:
+    """What the framework computes with: of a Keras variable, that of its backend."""
+    x = source.tensors[name]
+    return x.value if source.container == "live-keras" else x
 
 
 def _is_own(expr: Expr, source: Any) -> bool:
@@ -104,14 +137,39 @@ def _twin(expr: Expr, source: Any) -> Expr | None:
     return online if alike and expr.spec.dtype == target.spec.dtype else None
 
 
-def _guards(plan: Plan) -> list[Any]:
-    """For the first tensor of each side: where its module holds it, and where its values are."""
-    found = []
-    for source in plan.sources.values():
-        live: Any = source
-        name, x = next(iter(live.tensors.items()))
+# -- and holds as long as the models keep their tensors --------------------------------------
+
+
+class Guards:
+    """Where the models of a plan hold their tensors, and where the values of these lie.
+
+    `broken` is asked at every step, so it asks all of them from C.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        found = [x for source in plan.sources.values() for x in _held(source)]
+        self._owners = [owner for owner, _ in found]
+        self._keys = [key for _, key in found]
+        self._tensors = [owner[key] for owner, key in found]
+        torches = [x for x in self._tensors if hasattr(x, "data_ptr")]
+        self._asks = [x.data_ptr for x in torches]
+        self._places = [ask() for ask in self._asks]
+
+    def broken(self) -> bool:
+        """Whether a tensor is another object now, or lies elsewhere."""
+        try:
+            same = all(map(is_, map(getitem, self._owners, self._keys), self._tensors))
+        except KeyError:
+            return True
+        return not same or [ask() for ask in self._asks] != self._places
+
+
+def _held(source: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    """The dictionary and the key of each tensor of a live model."""
+    for name, x in source.tensors.items():
+        if source.container == "live-keras":
+            yield x.__dict__, "_value"
+            continue
         path, _, leaf = name.rpartition(".")
-        module = live.model.get_submodule(path)
-        owner = next(d for d in (module._parameters, module._buffers) if leaf in d)
-        found.append((owner, leaf, x, x.data_ptr()))
-    return found
+        module = source.model.get_submodule(path)
+        yield next(d for d in (module._parameters, module._buffers) if leaf in d), leaf

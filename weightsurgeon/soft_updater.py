@@ -1,8 +1,9 @@
 """Soft updates inside a training loop: bound once, then in place at the speed of the framework.
 
 What a step would do to files is planned for the two live models, from their names and shapes. Where
-every output is `lerp(target, online)`, an online tensor or the target itself, and both sides are
-torch's, that plan is lowered to one fused call for each device and dtype; else the plan is run.
+every output is `lerp(target, online)`, an online tensor or the target itself, that plan is lowered
+to one fused call for each device and dtype (torch) or one compiled function (TensorFlow); else the
+plan is run.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from .errors import OutputError, PlanError, shown
 from .expr import LEAF, Expr
 from .fused import Fused
+from .fused_keras import FusedKeras
 from .mapping.yaml_data import load
 from .plan import Plan, Target
 from .steps.reading import read_job
@@ -66,7 +68,7 @@ class SoftUpdater:
                 raise OutputError(f"{key}: is not built for live models yet; files have it")
         self.calls = self.updates = 0
         self._plans: dict[int, Plan] = {}
-        self._fused: Fused | None = None
+        self._fused: Fused | FusedKeras | None = None
         self._bind()
 
     def step(self, n: int = 1) -> bool:
@@ -96,7 +98,7 @@ class SoftUpdater:
         Errors: OutputError where the models are not both torch's.
         """
         if self._fused is None:
-            raise OutputError("stall is measured for torch models only, so far")
+            raise OutputError("stall is measured where torch updates in one call, so far")
         return self._fused.stall()
 
     def state_dict(self) -> dict[str, int]:
@@ -112,7 +114,7 @@ class SoftUpdater:
         self._fused = None
         plan = self._plan(1)
         _refuse_shared(plan)
-        self._fused = Fused.of(plan)
+        self._fused = Fused.of(plan) or FusedKeras.of(plan)
 
     def _plan(self, n: int) -> Plan:
         """The plan of n updates at once into the live target."""

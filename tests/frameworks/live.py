@@ -150,6 +150,68 @@ def flattened(folder: Path) -> dict[str, Any]:
     }
 
 
+def soft(folder: Path) -> dict[str, Any]:
+    """Soft updates of live models: what they make of the values, in the same objects."""
+    layers = keras.layers
+    stack = [layers.Input((4,)), layers.Dense(3, name="d"), layers.BatchNormalization(name="b")]
+    online = keras.Sequential(stack)
+    target = keras.models.clone_model(online)
+    for model, seed in ((online, 1), (target, 2)):
+        rng = np.random.default_rng(seed)
+        for v in model.weights:
+            v.assign(rng.normal(size=v.shape))
+    objects = [id(v) for v in target.weights]
+    rules = [{"select": "d/bias", "tau": 0.75}, {"select": "b/gamma", "action": "keep"}]
+    update = ws.SoftUpdater(online, target, tau=0.25, rules=rules)
+    apart = []
+    for n in (1, 0, 3):
+        wanted = _softly(online.get_weights(), target.get_weights(), n)
+        update.step(n)
+        pairs = zip(target.get_weights(), wanted, strict=True)
+        apart.append(max(float(np.abs(a - b).max()) for a, b in pairs))
+    return {
+        "fused": type(update._fused).__name__,
+        "apart": apart,
+        "same_objects": objects == [id(v) for v in target.weights],
+        "crossed": [_crossed(folder, keras_first) for keras_first in (True, False)],
+    }
+
+
+def _softly(online: list[Array], target: list[Array], n: int) -> list[Array]:
+    """Kernel, bias, gamma, beta, mean, variance after n updates, in float64."""
+    taus = [0.25, 0.75, 0, 0.25, 1, 1]
+    pairs = zip(taus, online, target, strict=True)
+    return [t + (1 - (1 - tau) ** n) * (s.astype("f8") - t) for tau, s, t in pairs]
+
+
+def _crossed(folder: Path, keras_first: bool) -> bool:
+    """Between the frameworks: the bits of an update in one layout, converted afterwards."""
+    from decimal import Decimal
+
+    from weightsurgeon.expr import array
+    from weightsurgeon.ops.blending import lerp
+
+    layer = keras.layers.Dense(3, use_bias=False, name="d")
+    layer.build((None, 4))
+    module = torch.nn.Linear(4, 3, bias=False)
+    rules = [{"from": "kernel", "to": "weight", "layout": "in out -> out in"}]
+    sides = ["keras", "torch"]
+    models = [layer, module]
+    if not keras_first:
+        rules = [{"from": "weight", "to": "kernel", "layout": "out in -> in out"}]
+        sides.reverse()
+        models.reverse()
+    path = folder / f"{sides[0]}.yaml"
+    header = f"weightsurgeon: 1\nsource: {{dialect: {sides[0]}}}\ntarget: {{dialect: {sides[1]}}}\n"
+    path.write_text(f"{header}rules: {rules}\n")
+    kernel, weight = np.array(layer.get_weights()[0]).T, module.weight.detach().numpy().copy()
+    old, new = (weight, kernel) if keras_first else (kernel, weight)
+    wanted = lerp(array(old), array(new), Decimal("0.3")).numpy()
+    ws.SoftUpdater(*models, tau=0.3, mapping=str(path)).step()
+    made = module.weight.detach().numpy() if keras_first else layer.get_weights()[0].T
+    return bool(np.array_equal(made, wanted))
+
+
 def _own(first: Any = None) -> Any:
     class Own(keras.Model):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -180,4 +242,9 @@ def _refusal(work: Any) -> str:
     return ""
 
 
-CASES = {"live_low_precision": low_precision, "live_parts": parts, "live_flattened": flattened}
+CASES = {
+    "live_soft": soft,
+    "live_low_precision": low_precision,
+    "live_parts": parts,
+    "live_flattened": flattened,
+}

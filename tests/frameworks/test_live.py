@@ -87,3 +87,12 @@ def test_a_layer_alone_knows_the_map_that_is_flattened_before_it(
     assert "whether a map is flattened before" in found["refused"]
     assert found["own"]["a/kernel"] is None  # a model of one's own does not tell what is before it
     assert found["own"]["c/kernel"] == []
+
+
+@backends
+def test_46_47_a_soft_update_is_one_call(results: Results, backend: str) -> None:
+    found = results.of(backend, "live_soft")
+    assert found["fused"] == {"torch": "Fused", "tensorflow": "FusedKeras"}[backend]
+    assert max(found["apart"]) < 1e-6
+    assert found["same_objects"]
+    assert found["crossed"] == [True, True]
