@@ -102,3 +102,34 @@ def _kill_after(seconds: float, number: signal.Signals, args: list[str]) -> None
         errors = process.stderr.read()
         expected = -number if number == signal.SIGKILL else 128 + number
         assert process.wait() == expected, errors
+
+
+SWALLOWING = """
+import os, signal, sys, time
+from weightsurgeon.cli import _listen
+from weightsurgeon.errors import Interrupted
+
+class Thing:
+    def __del__(self):
+        if left:
+            os.kill(os.getpid(), left.pop())
+            sum(range(10))
+
+left = [signal.SIGTERM]
+_listen()
+try:
+    Thing()
+    for _ in range(500):
+        time.sleep(0.01)
+except Interrupted as error:
+    sys.exit(128 + error.signal)
+"""
+
+
+def test_a_signal_in_a_finaliser_is_not_lost() -> None:
+    """Python drops what is raised there; the writer would go on, and be deaf from then on."""
+    here = str(Path(__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", SWALLOWING], env={"PYTHONPATH": here}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (128 + signal.SIGTERM, "")

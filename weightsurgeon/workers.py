@@ -85,16 +85,16 @@ def in_parallel(
             errors.append(error)
 
     threads = [threading.Thread(target=guarded, daemon=True) for _ in range(workers)]
-    for thread in threads:
-        thread.start()
     try:
+        for thread in threads:
+            thread.start()
         for thread in threads:
             while thread.is_alive():  # a join without timeout would not hear a signal
                 thread.join(0.05)
     except BaseException as error:
         errors.append(error)  # the workers see it and stop before their next task
-        with suppress(RuntimeError):
-            for thread in threads:
+        for thread in threads:
+            with suppress(RuntimeError):  # it was not started
                 thread.join()
         raise
     if errors:

@@ -152,13 +152,26 @@ def _dispatch(args: list[str]) -> int:
     return invoke(import_module(f".{args[0].replace('-', '_')}", __name__), args)
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def _listen() -> None:
     """Signals become an exception, so that unfinished outputs are removed on the way out."""
 
     def interrupt(number: int, frame: object) -> None:
-        for known in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for known in SIGNALS:
             signal.signal(known, signal.SIG_IGN)  # clean up once, undisturbed
         raise Interrupted(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    def swallowed(found: sys.UnraisableHookArgs) -> None:
+        """Python drops what is raised in a `__del__` or a callback: then the signal comes again."""
+        if not isinstance(found.exc_value, Interrupted):
+            sys.__unraisablehook__(found)
+            return
+        number = found.exc_value.signal
+        signal.signal(signal.SIGALRM, lambda _, frame: interrupt(number, frame))
+        signal.setitimer(signal.ITIMER_REAL, 0.001)
+
+    for number in SIGNALS:
         signal.signal(number, interrupt)
+    sys.unraisablehook = swallowed

@@ -20,15 +20,18 @@ from ..errors import OutputError, shown
 class AtomicFile:
     """A file of known size that appears under its name only when it is complete."""
 
+    temporary: Path | None = None  # set before it is made: a signal may come at any moment
+    fd = -1
+    _published = False
+
     def __init__(self, path: str | os.PathLike[str], nbytes: int) -> None:
         self.path = os.fspath(path)
-        self.fd = -1
         try:
             # a link's target is replaced, not the link
             self.target = Path(os.path.realpath(self.path))
             _refuse_special(self.path, self.target)
             _sweep(self.target)
-            self.temporary, self.fd = _create(self.target)
+            self._create()
             self._reserve(nbytes)
         except BaseException as error:
             self.abort()
@@ -41,26 +44,58 @@ class AtomicFile:
         if nbytes:
             os.posix_fallocate(self.fd, 0, nbytes)
 
+    def _create(self) -> None:
+        """Make the temporary, locked, with the rights of the file that it replaces."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        while True:
+            self.temporary = _temporary(self.target)
+            try:
+                self.fd = os.open(self.temporary, flags, 0o666)
+            except FileExistsError:
+                self.temporary = None  # it is another's
+                raise
+            fcntl.flock(self.fd, fcntl.LOCK_EX)
+            if self.target.exists():
+                os.fchmod(self.fd, self.target.stat().st_mode & 0o777)
+            if os.fstat(self.fd).st_nlink:  # else another writer swept it before it was locked
+                return
+            self._close()
+
+    @property
+    def published(self) -> bool:
+        """Whether it has its name: where a signal came in between, the folder knows."""
+        made = self.temporary is not None and self.fd >= 0
+        return self._published or (made and not os.path.lexists(self.temporary or ""))
+
     def commit(self, durable: bool = True) -> None:
         """Make it durable, unless that is not wanted, and publish it."""
         try:
             if durable:
                 os.fsync(self.fd)
-            self.temporary.replace(self.target)
+            os.replace(self.temporary or "", self.target)
         except OSError as error:
             self.abort()
             raise output_error(self.path, error) from error
-        os.close(self.fd)
-        self.fd = -1
+        self._published, self.temporary = True, None
+        self._close()
         if durable:
             sync_folder(self.target.parent)
 
     def abort(self) -> None:
         """Remove the temporary; harmless after a commit."""
-        if self.fd >= 0:
+        self._published = self.published
+        if self.temporary is not None:
             self.temporary.unlink(missing_ok=True)
-            os.close(self.fd)
-            self.fd = -1
+            self.temporary = None
+        self._close()
+
+    def _close(self) -> None:
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.abort()  # of one that nobody holds any more: an exception came before it had a name
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -98,22 +133,8 @@ def _stem(target: Path) -> str:
     return "." + os.fsencode(target.name)[:200].decode("utf-8", "ignore")
 
 
-def _create(target: Path) -> tuple[Path, int]:
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    while True:
-        name = target.with_name(f"{_stem(target)}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
-        fd = os.open(name, flags, 0o666)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            if target.exists():
-                os.fchmod(fd, target.stat().st_mode & 0o777)
-            if os.fstat(fd).st_nlink:  # else another writer swept it before it was locked
-                return name, fd
-        except BaseException:
-            name.unlink(missing_ok=True)
-            os.close(fd)
-            raise
-        os.close(fd)
+def _temporary(target: Path) -> Path:
+    return target.with_name(f"{_stem(target)}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
 
 
 def _sweep(target: Path) -> None:

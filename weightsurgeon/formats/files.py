@@ -62,9 +62,9 @@ class File:
 
     def close(self) -> None:
         """Close the descriptor; harmless when repeated."""
-        if self.fd >= 0:
-            os.close(self.fd)
-        self.fd = -1
+        fd, self.fd = self.fd, -1  # first: a signal may come in between
+        if fd >= 0:
+            os.close(fd)
 
     def __del__(self) -> None:
         if getattr(self, "fd", -1) >= 0:

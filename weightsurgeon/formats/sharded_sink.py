@@ -166,21 +166,31 @@ class ShardedSink:
             sink.commit()
         if self.index is not None:
             self.index.commit(self._durable)
-        fresh, self.published = self.published, set()  # from here on the new set stands
-        self.folder.unlink(self.old - fresh)
+        self._retire()
+        self._close()
+
+    def _retire(self) -> None:
+        """The new set stands: what only the old one needed goes."""
+        self.folder.unlink(self.old - self.published)
         with suppress(OSError):
             (self.folder.index if self.index is None else self.folder.single).unlink()
         if self._durable:
             sync_folder(self.folder.path)
-        self._close()
 
     def abort(self) -> None:
-        """Remove what is not published; harmless after a commit."""
+        """Remove what is not published; harmless after a commit.
+
+        Where a signal came right after the commit point, the commit is brought to its end.
+        """
+        stands = bool(self.sinks) and (self.index or self.sinks[-1].file).published
         for sink in self.sinks:
             sink.abort()
         if self.index is not None:
-            self.folder.unlink(self.published)
+            if not stands:
+                self.folder.unlink(self.published)
             self.index.abort()
+        if stands and self.folder.fd >= 0:
+            self._retire()
         self._close()
 
     def _close(self) -> None:
