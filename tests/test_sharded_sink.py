@@ -10,8 +10,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from porting import count, save
@@ -20,7 +21,7 @@ from strategies import Array, Memory, noise
 
 import weightsurgeon as ws
 from weightsurgeon.api import run
-from weightsurgeon.errors import OutputError, SurgeryError
+from weightsurgeon.errors import Interrupted, OutputError, SurgeryError
 from weightsurgeon.execute import execute
 from weightsurgeon.formats.base import Checkpoint
 from weightsurgeon.neutral import mappings_of
@@ -299,3 +300,43 @@ def test_a_full_disk_leaves_the_old_set(
     with pytest.raises(SurgeryError, match="No space left on device"):
         reshard(source, out, 150)
     assert {n: (out / n).read_bytes() for n in names(out)} == before
+
+
+@pytest.mark.parametrize("before", [150, "none"])
+def test_a_signal_leaves_the_old_set_or_the_new(
+    tmp_path: Path, source: Path, before: str | int
+) -> None:
+    """Right behind the commit point, too, where what is published already must not go again."""
+    other = save(tmp_path / "old.safetensors", {n: x[::-1].copy() for n, x in TENSORS.items()})
+    old, new = ({n: x.tobytes() for n, x in load_file(p).items()} for p in (other, source))
+    out, stood, stop = tmp_path / "out", list[bool](), 0
+    while True:
+        for path in out.iterdir() if out.exists() else ():
+            path.unlink()
+        reshard(other, out, before)
+        stop += 1
+        calls = 0
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("pwrite", "copy_file_range", "fsync", "replace", "unlink"):
+                real = getattr(os, name)
+
+                def behind(*a: object, real: Any = real, **k: object) -> object:
+                    nonlocal calls
+                    calls += 1
+                    found = real(*a, **k)
+                    if calls == stop:  # noqa: B023
+                        raise Interrupted(15)
+                    return found
+
+                patch.setattr(os, name, behind)
+            with suppress(Interrupted):
+                reshard(source, out, 150)
+        assert values(out) in (old, new), stop
+        stood.append(values(out) == new)
+        used = [out / INDEX] if (out / INDEX).exists() else []
+        files = {f for i in used for f in json.loads(i.read_text())["weight_map"].values()}
+        assert set(names(out)) == {*files, INDEX} if used else {"model.safetensors"}, stop
+        if calls < stop:
+            break
+    assert stood == sorted(stood)
+    assert False in stood

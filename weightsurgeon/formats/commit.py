@@ -72,7 +72,7 @@ class AtomicFile:
         try:
             if durable:
                 os.fsync(self.fd)
-            os.replace(self.temporary or "", self.target)
+            Path(self.temporary or "").replace(self.target)
         except OSError as error:
             self.abort()
             raise output_error(self.path, error) from error
