@@ -46,7 +46,7 @@ def test_blocks_and_threads_do_not_show(
     verb: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = written(verb, folder, "plain")
-    execute, run = engine.execute, engine.run_reductions
+    execute, run = engine.execute, reducing.run_reductions
     for scratch, threads in ((1, 1), (100, 2), (700, 5), (2**20, 1)):
         monkeypatch.setattr(engine, "SCRATCH_BYTES", scratch)
         monkeypatch.setattr(reducing, "SCRATCH_BYTES", scratch)
