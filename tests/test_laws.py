@@ -18,9 +18,9 @@ from weightsurgeon.expr import array, block_shape, evaluate, slices
 from weightsurgeon.formats import create_sink, open_source
 from weightsurgeon.formats.base import Order, Source
 from weightsurgeon.inverse import fill, hole, inverse
-from weightsurgeon.ops import REDUCTIONS
 from weightsurgeon.ops.arithmetic import cast
 from weightsurgeon.ops.movement import permute, reshape, take
+from weightsurgeon.ops.table import REDUCTIONS
 from weightsurgeon.pending import reduction
 from weightsurgeon.plan import Plan, Target
 from weightsurgeon.simplify import simplify

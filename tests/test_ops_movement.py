@@ -12,8 +12,8 @@ from strategies import noise, same
 from weightsurgeon.errors import SpecError
 from weightsurgeon.expr import Expr, array, evaluate
 from weightsurgeon.notation import parse
-from weightsurgeon.ops import OPS
 from weightsurgeon.ops.movement import concat, crop, permute, take
+from weightsurgeon.ops.table import OPS
 
 X = array(np.arange(24).reshape(2, 3, 4), axes=parse("a b c"))
 

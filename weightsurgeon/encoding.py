@@ -13,7 +13,6 @@ from .errors import FormatError, PlanError, SurgeryError, shown
 from .expr import LEAF, Expr, apply, leaf, show
 from .formats.base import Source
 from .notation import parse
-from .ops import OPS, REDUCTIONS
 from .pending import Pending, Reduction, pending
 from .spec import Axes, DType, TensorSpec, dtype_of
 
@@ -79,6 +78,9 @@ def _text(axes: Axes | None) -> str | None:
 
 class _Decoder:
     def __init__(self, sources: Mapping[str, Source]) -> None:
+        from .ops.table import OPS, REDUCTIONS  # only a plan that is read back needs them all
+
+        self.ops, self.rows = OPS, REDUCTIONS
         self.sources = sources
         self.pending = list[Pending]()
 
@@ -93,7 +95,7 @@ class _Decoder:
             return pending(self.pending[number], name, _spec(dtype, shape, axes))
         else:
             inputs = [self.expr(x) for x in entry["in"]]
-            expr = apply(OPS[entry["op"]], *inputs, **_live(entry["params"])).named(axes)
+            expr = apply(self.ops[entry["op"]], *inputs, **_live(entry["params"])).named(axes)
         if (expr.spec.dtype.name, list(expr.spec.shape)) != (dtype, shape):
             raise PlanError(
                 [FormatError("plan", show(expr), f"is {expr.spec} here, {shape} there")]
@@ -109,7 +111,7 @@ class _Decoder:
 
     def reduction(self, entry: Mapping[str, Any]) -> Reduction:
         parts = [tuple(self.expr(x) for x in part) for part in entry["parts"]]
-        return Reduction(REDUCTIONS[entry["reduce"]], tuple(parts), _live(entry["params"]))
+        return Reduction(self.rows[entry["reduce"]], tuple(parts), _live(entry["params"]))
 
 
 def _spec(dtype: str, shape: Iterable[int], axes: Axes | None) -> TensorSpec:
