@@ -165,7 +165,8 @@ def test_names_that_an_input_lacks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "keys", "text"),
     [
-        ("lora", {}, "the method 'lora' is not built yet"),
+        ("lora", {}, "lora wants {lora: {base}}"),
+        ({"lora": {"base": "a"}}, {"normalize": True}, "nothing is divided"),
         ("ties", {}, "ties wants {ties: {base, density}}"),
         ({"ties": {"base": "a", "density": 0}}, {}, "a density of 0 keeps nothing"),
         ({"ties": {"base": "a", "density": 1}}, {"normalize": True}, "ties divides by the weights"),

@@ -10,14 +10,14 @@ from .shared import carry_out
 
 HELP = """Merge checkpoints of the same names: linear (the sum of weight·x), average, task (base +
 the sum of weight·(x - base)), ties (the largest differences, where their signs agree), dare (task
-vectors thinned out at random), slerp (two inputs, --t).
+vectors thinned out at random), slerp (two inputs, --t), lora (adapters into their --base).
 Rules and ramps over layers are for plans (weightsurgeon run)."""
 
 
 def arguments(parser: ArgumentParser) -> None:
     """The words of `merge`."""
     add = parser.add_argument
-    add("method", choices=("linear", "average", "task", "ties", "dare", "slerp"))
+    add("method", choices=("linear", "average", "task", "ties", "dare", "slerp", "lora"))
     add("inputs", nargs="+", metavar="INPUT[=WEIGHT]", help="checkpoints; the weight is 1 if none")
     add("-o", "--out", required=True, metavar="OUT", help="the file to make")
     add("--base", metavar="BASE", help="the checkpoint from which differences are taken")

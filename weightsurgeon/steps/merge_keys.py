@@ -39,8 +39,8 @@ METHODS: Mapping[str, Table] = {
     "ties": {**_BASE, "density": Key(anything)},
     "dare": {**_BASE, "density": Key(anything), "seed": Key(size), "elect": Key(flag, False)},
     "slerp": {"t": Key(anything)},
+    "lora": _BASE,
 }
-LATER = ("lora",)
 
 
 class Merge(NamedTuple):
@@ -72,6 +72,8 @@ def read(step: Reading) -> Merge:
         step.refuse("slerp knows `t`, no weights", "rules")
     if method == "ties" and m["normalize"]:
         step.refuse("ties divides by the weights of those that agree, always", "normalize")
+    if method == "lora" and m["normalize"]:
+        step.refuse("lora adds updates: nothing is divided", "normalize")
     base = how.get("base")
     if base is not None:
         step.state("method", method, "base", name=base)
@@ -110,7 +112,7 @@ def _method(step: Reading, value: Any) -> tuple[str, dict[str, Any]]:
     if isinstance(value, dict) and len(value) == 1:
         ((name, keys),) = value.items()
     if not isinstance(name, str) or name not in METHODS:
-        what = "is not built yet" if name in LATER else f"is unknown{nearest(str(name), METHODS)}"
+        what = f"is unknown{nearest(str(name), METHODS)}"
         step.refuse(f"the method {shown(str(name))!r} {what}", "method")
         return "linear", {}
     if isinstance(value, str):
