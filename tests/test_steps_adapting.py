@@ -36,7 +36,8 @@ def pair(out: int, inner: tuple[int, ...], r: int = 4) -> tuple[Array, Array]:
 def product(a: Array, b: Array) -> Array:
     """B@A in float64, in the shape of a kernel."""
     flat = b.reshape(b.shape[0], -1).astype("f8") @ a.reshape(a.shape[0], -1).astype("f8")
-    return flat.reshape(b.shape[0], *a.shape[1:])
+    made: Array = flat.reshape(b.shape[0], *a.shape[1:])
+    return made
 
 
 def adapter(
@@ -80,14 +81,14 @@ def test_56_fan_in_fan_out_and_how_a_config_scales(tmp_path: Path) -> None:
     names = ("h__0__c", "h__1__c")
     tensors = {f"{n}__lora_{s}__weight": x for n, ab in zip(names, [(a, b), (c, d)], strict=True)
                for s, x in zip("AB", ab, strict=True)}  # fmt: skip
-    config = {"fan_in_fan_out": True, "use_rslora": True}
+    config: dict[str, Any] = {"fan_in_fan_out": True, "use_rslora": True}
     config |= {"rank_pattern": {"h.1.c": 2}, "alpha_pattern": {"1.c": 3}}
     path = adapter(tmp_path / "x", tensors, config)
     found = merged(tmp_path, base, path, weight=0.5)
-    names = [f"h.{i}.c.weight" for i in range(3)]
-    assert close(found[names[0]], base[names[0]] + 0.5 * 6 / 2 * product(a, b).T)
-    assert close(found[names[1]], base[names[1]] + 0.5 * 3 / np.sqrt(2) * product(c, d).T)
-    assert same(found[names[2]], base[names[2]])
+    kernels = [f"h.{i}.c.weight" for i in range(3)]
+    assert close(found[kernels[0]], base[kernels[0]] + 0.5 * 6 / 2 * product(a, b).T)
+    assert close(found[kernels[1]], base[kernels[1]] + 0.5 * 3 / np.sqrt(2) * product(c, d).T)
+    assert same(found[kernels[2]], base[kernels[2]])
 
 
 def test_56_a_tied_head_is_adapted_once(tmp_path: Path) -> None:

@@ -150,7 +150,8 @@ def merge(
     `method` is linear, average, task (base + Σ w·δ), ties (the largest of each task vector, by
     `density`, where their signs agree), dare (task vectors, thinned out at random by `density` and
     `seed`), slerp (two inputs, `t`), lora (adapters into their `base`). `inputs` are paths with
-    weights, or only paths or open checkpoints; `keys` those of the step: `normalize`, `rules`, `integers`, `match`.
+    weights, or only paths or open checkpoints; `keys` those of the step: `normalize`, `rules`,
+    `integers`, `match`.
     Sums are in float64 and rounded once; the dtype is the base's, else the first input's.
 
     Errors: PlanError with every reason, before a byte of values is read; OutputError.
