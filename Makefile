@@ -6,11 +6,12 @@ VENV   := .venv
 PIP    := $(VENV)/bin/python -m pip install -q --disable-pip-version-check --no-warn-conflicts
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-all test-hubs check format demo clean
+.PHONY: help test test-all test-browser test-hubs check format demo clean
 
 help:
 	@echo "make test      the default test suite (about a minute)"
 	@echo "make test-all  the slow tests too"
+	@echo "make test-browser the report in a headless Chromium, where one is installed"
 	@echo "make test-hubs the shipped mappings against transformers, KerasHub, torchvision (2 GB, once)"
 	@echo "make check     format, lint, types, architecture, sizes, links: all of scripts/check"
 	@echo "make format    put the code into the one format"
@@ -18,10 +19,13 @@ help:
 	@echo "make clean     remove the environment and what the demo made"
 
 test: $(VENV)/dev.stamp
-	$(VENV)/bin/python -m pytest -n 2 -m "not slow"
+	$(VENV)/bin/python -m pytest -n 2 -m "not slow and not browser"
 
 test-all: $(VENV)/dev.stamp
 	$(VENV)/bin/python -m pytest -n 2
+
+test-browser: $(VENV)/dev.stamp
+	$(VENV)/bin/python -m pytest -m browser tests/inspection
 
 test-hubs: $(VENV)-hubs/hubs.stamp
 	KERAS_BACKEND=torch $(VENV)-hubs/bin/python -m pytest tests/hubs

@@ -100,7 +100,8 @@ def _notes(layers: list[Kernel]) -> tuple[str, ...]:
     guessed = [k.name for k in layers if k.ground == "inferred"]
     if not guessed:
         return ()
-    return (f"{len(guessed)} kernels are taken to lie out first, as torch has them (inferred)",)
+    told = "1 kernel is" if len(guessed) == 1 else f"{len(guessed)} kernels are"
+    return (f"{told} taken to lie out first, as torch has them (inferred)",)
 
 
 def _of_layers(

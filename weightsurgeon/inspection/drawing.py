@@ -125,7 +125,7 @@ def _svg(mark: Mark) -> str:
     if isinstance(mark, Text):
         anchor = ' text-anchor="end"' if mark.end else ""
         return (
-            f'<text x="{mark.x:g}" y="{mark.y + 8:g}" fill="{mark.colour}"{anchor}'
+            f'<text x="{mark.x:g}" y="{mark.y + 7:g}" fill="{mark.colour}"{anchor}'
             f' textLength="{lettering.WIDTH * len(mark.text)}">{escape(shown(mark.text))}</text>'
         )
     data = base64.b64encode(png(mark.pixels)).decode()

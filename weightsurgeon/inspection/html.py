@@ -19,6 +19,8 @@ from .drawing import Drawing
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
+LONG = 48  # letters of a name that stay on one line
+
 
 class Cell(NamedTuple):
     """A table's cell: what is read, what is sorted by (a number where it has one), its classes;
@@ -60,7 +62,8 @@ class Table:
 
     def _cell(self, i: int, cell: Cell) -> str:
         key = "" if cell.key is None else f' data-k="{escape(_key(cell.key))}"'
-        classes = " ".join(c for c in ("n" if i in self.numeric else "", cell.mark) if c)
+        long = "long" if not i and len(cell.text) > LONG else ""
+        classes = " ".join(c for c in ("n" if i in self.numeric else "", cell.mark, long) if c)
         return f"<td{_class(classes)}{key}>{cell.raw or text(cell.text)}</td>"
 
 
@@ -127,9 +130,12 @@ def embedded(data: Any) -> str:
 
 
 def figure(drawing: Drawing) -> str:
-    """A drawing with its words below; its pixels stay pixels when enlarged."""
+    """A drawing, half as large again as it is, for its letters are small; pixels stay pixels."""
+    width, height = drawing.size
+    size = f' width="{width}" height="{height}"'
     inline = drawing.svg().replace(' xmlns="http://www.w3.org/2000/svg"', "", 1)
-    return f"<figure>{inline}<figcaption>{text(drawing.title)}</figcaption></figure>\n"
+    larger = inline.replace(size, f' width="{1.5 * width:g}" height="{1.5 * height:g}"', 1)
+    return f"<figure>{larger}</figure>\n"
 
 
 def steps(counts: Sequence[int], words: str) -> str:
