@@ -49,6 +49,7 @@ def port(
     dry_run: bool = False,
     progress: Progress | None = None,
     durable: bool = True,
+    dequantise: bool = False,
 ) -> Report:
     """Port a checkpoint to another file, naming and layout; a live model may be on either side.
 
@@ -56,11 +57,13 @@ def port(
 
     Without a mapping each layer keeps its name and its tensors get the target dialect's leaf names
     and layouts. `template` gives the target's structure, `into` its values too; `sizes` are axes
-    that no shape tells (`{"h": 12}`). Unless `durable` is off, the disk has it when this returns.
+    that no shape tells (`{"h": 12}`).
+    `dequantise` decodes the quantised layers of Keras. Unless `durable` is off, the disk has it
+    when this returns.
 
     Errors: PlanError with every reason, before a byte is read or written; OutputError.
     """
-    plan = plan_port(src, dst, mapping, template, into, policy, to, sizes, again)
+    plan = plan_port(src, dst, mapping, template, into, policy, to, sizes, again, dequantise)
     return _carried_out(plan, "port", dry_run, progress, durable)
 
 

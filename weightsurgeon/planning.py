@@ -20,7 +20,8 @@ from .mapping import policy as policies
 from .mapping.auto import automatic
 from .mapping.compile import Job, compile_plan
 from .mapping.derived import Derived, as_it_is, with_history
-from .mapping.folding import folded, plain, with_folds
+from .mapping.folding import plain
+from .mapping.folds import folded, with_folds
 from .mapping.rules import Mapping as Rules
 from .plan import Draft, Plan, Target
 from .steps import module_of
@@ -49,6 +50,7 @@ def plan_port(
     to: str | None = None,
     sizes: Mapping[str, int] | None = None,
     again: bool = False,
+    dequantise: bool = False,
 ) -> Plan:
     """The plan of a port: everything that can go wrong with names and shapes is found here."""
     if template is not None and into is not None:
@@ -68,7 +70,7 @@ def plan_port(
     else:
         path, container = base.path, base.source.container  # type: ignore[union-attr]
     there = dialect_of(rules, base, container, to, source)
-    folds = plain(source, base, rules, there)
+    folds = plain(source, base, rules, there, dequantise)
     seen = folded(folds, source)
     if rules is None:
         rules = automatic(seen, base, source.dialect, there)

@@ -29,4 +29,9 @@ REPARAMETRIZED = tuple(
         *("spectral_norm", "spectral_norm_old"),
     )
 )
+QUANTISED = tuple(
+    f"{layer}-{mode}"
+    for layer in ("linear", "einsum", "embedding")
+    for mode in ("int8", "int4", "int4_whole")
+)
 CONTAINERS = (".keras", ".weights.h5", ".h5")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from frameworks.backends import BACKENDS, Results
 from frameworks.cases import SIZES
-from frameworks.table import CASES, CONTAINERS, KERNELS, NETWORKS, REPARAMETRIZED
+from frameworks.table import CASES, CONTAINERS, KERNELS, NETWORKS, QUANTISED, REPARAMETRIZED
 
 import weightsurgeon as ws
 from weightsurgeon.errors import PlanError
@@ -74,6 +74,18 @@ def test_a_folded_norm_gives_the_same_output(results: Results, backend: str, cas
     found = results.of(backend, case)
     assert found["before"] > 100 * TOLERANCE
     assert found["to_keras"] < TOLERANCE
+
+
+@backends
+@pytest.mark.parametrize("case", QUANTISED)
+def test_quantised_layers_give_the_output_of_keras(
+    results: Results, backend: str, case: str
+) -> None:
+    found = results.of(backend, case)
+    assert found["before"] > 100 * TOLERANCE
+    assert found["to_torch"] < TOLERANCE
+    assert found["within"] == 0
+    assert found["names"] == found["paths"]
 
 
 @backends

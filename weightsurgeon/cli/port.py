@@ -29,6 +29,8 @@ def arguments(parser: ArgumentParser) -> None:
         help="keras, torch, onnx, flax or tf, where the suffix of DST does not say")  # fmt: skip
     add("--policy", action="append", default=[], metavar="P",
         help="strict, transfer, audit, or id=action; repeatable")  # fmt: skip
+    add("--dequantise", action="store_true",
+        help="decode the int8 and int4 layers of Keras")  # fmt: skip
     add("--again", action="store_true", help="apply a mapping to a file that it made")
     sizes(parser)
     planning(parser)
@@ -46,6 +48,6 @@ def run(args: Namespace) -> int:
     known = numbers(args.sizes, "--set")
     plan = plan_port(
         args.src, args.dst, args.mapping, args.template, args.into, actions, args.to, known,
-        args.again,
+        args.again, args.dequantise,
     )  # fmt: skip
     return carry_out(plan, "port", args)

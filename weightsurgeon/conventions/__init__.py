@@ -39,7 +39,8 @@ PROJECTED = {  # roles of the projections of an attention → what they are
 }
 _SPARE = ("bias", "beta", "gamma", "scale", "concat_score_weight", "output_embedding")
 _BIASES = [name for name, role in PROJECTED.items() if role == "bias"]
-_SPARE_ROLES = frozenset((*_SPARE, *_BIASES, *TRAINING))
+_QUANTISED = ("kernel_scale", "kernel_zero", "g_idx", "output_scale", "output_zero")
+_SPARE_ROLES = frozenset((*_SPARE, *_BIASES, *_QUANTISED, *TRAINING))
 _SPARE_OF_KIND = frozenset((kind, role) for kind, role, _ in UNHELD)
 SUMS: dict[str, str] = {k: v for t in _TABLES for k, v in getattr(t, "SUMS", {}).items()}
 
@@ -58,7 +59,7 @@ ROLE_GROUPS: dict[str, tuple[str, ...]] = {
         "counter": "num_batches_tracked count n_averaged iteration step",
         "rng": "seed_generator_state",
         "mask": "weight_mask",
-        "quant": "kernel_scale kernel_zero g_idx",
+        "quant": " ".join(_QUANTISED),
         "optimizer": "optimizer",
     }.items()
 }
@@ -111,7 +112,8 @@ def side_of(
     (Axis(name='b', letters='xh', backwards=False),)
     """
     options = options or {}
-    if kind == "linear" and options.get("equation") and family(dialect) == "keras":
+    stored = role in _QUANTISED or (role == "kernel" and options.get("int4"))  # as a plain matrix
+    if kind == "linear" and options.get("equation") and family(dialect) == "keras" and not stored:
         axes_ = linear.einsum_axes(role, options["equation"], options.get("bias_axes"))
         return None if axes_ is None else Side((), axes_)
     hint = rank if rank is not None or like is None else len(like)

@@ -76,6 +76,8 @@ def family(dialect: str) -> str:
 
 
 def variants(rank: int | None, options: Mapping[str, Any]) -> Iterable[str]:
+    if options.get("int4"):
+        yield "int4"
     if len(options.get("flatten_from") or ()) in (2, 3, 4):
         yield "flatten_from"
     if rank == 3:

@@ -10,18 +10,33 @@ AXES = {
     "linear.kernel": {"keras": "in out", "torch": "out in", "flax": "in out", "onnx": "in out"},
     "linear.kernel@transposed": {"onnx": "out in"},  # Gemm with transB=1
     "linear.kernel@flatten_from": {"keras": "F out", "torch": "out F", "flax": "F out"},
+    "linear.kernel@int4": {"keras": "in pair"},  # two outputs a byte
+    "linear.kernel_scale": {"keras": "out"},
+    "linear.kernel_scale@int4": {"keras": "block out"},
+    "linear.kernel_zero": {"keras": "block out"},
+    "linear.g_idx": {"keras": "in"},
     "linear.bias": {"all": "out"},
     "linear_t.kernel": {"torch": "in out"},  # `Conv1D` of Hugging Face's GPT-2
     "linear_t.bias": {"torch": "out"},
     "embedding.embedding": {"all": "vocab embed"},
+    "embedding.embedding@int4": {"keras": "vocab pair"},
+    "embedding.kernel_scale": {"keras": "vocab"},
+    "embedding.kernel_scale@int4": {"keras": "vocab block"},
+    "embedding.kernel_zero": {"keras": "vocab block"},
+    "embedding.g_idx": {"keras": "embed"},
     # of an untied ReversibleEmbedding; in torch the Linear that is the head
     "embedding.output_embedding": {"keras": "embed vocab", "torch": "vocab embed"},
+    "embedding.output_embedding@int4": {"keras": "pair vocab"},
+    "embedding.output_scale": {"keras": "vocab"},
+    "embedding.output_scale@int4": {"keras": "block vocab"},
+    "embedding.output_zero": {"keras": "block vocab"},
 }
 
 LEAVES = {
     "linear": {
         "kernel": {"keras": "kernel", "torch": "weight", "flax": "kernel", "onnx": "B"},
         "bias": {"all": "bias"},
+        **{name: {"keras": name} for name in ("kernel_scale", "kernel_zero", "g_idx")},
     },
     "linear_t": {"kernel": {"torch": "weight"}, "bias": {"torch": "bias"}},
     "embedding": {
@@ -32,6 +47,11 @@ LEAVES = {
             "onnx": "data",
         },
         "output_embedding": {"keras": "reverse_embeddings", "torch": "1:weight"},
+        "kernel_scale": {"keras": "embeddings_scale"},
+        "kernel_zero": {"keras": "embeddings_zero"},
+        "g_idx": {"keras": "g_idx"},
+        "output_scale": {"keras": "reverse_embeddings_scale"},
+        "output_zero": {"keras": "reverse_embeddings_zero"},
     },
 }
 

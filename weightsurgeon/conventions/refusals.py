@@ -83,7 +83,7 @@ def refusal(kind: str, options: Mapping[str, Any], dialect: str) -> str | None:
     """
     dialect = "keras" if dialect == "tf" else dialect
     if options.get("quantized") and dialect != "keras":
-        return f"it is quantised, and a {kind} of {dialect} has no scale: dequantise it first"
+        return f"it is quantised, and a {kind} of {dialect} has no scale: --dequantise it"
     for row in REFUSED:
         if row.meets(kind, options, dialect):
             return f"{row.option}={options[row.option]}: {row.why}"

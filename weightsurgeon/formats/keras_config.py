@@ -17,6 +17,7 @@ from .json_data import loads
 from .keras_flat import Flat
 from .keras_graph import flattened
 from .keras_names import ATTENTION, CELL_KINDS, CELLS, EQUATIONS, module_of, snake
+from .keras_quantised import quantized_options
 
 Json = Mapping[str, Any]
 
@@ -124,8 +125,7 @@ def _options(kind: str, config: Json) -> dict[str, Any]:
         found["concat"] = True
     if kind == "ReversibleEmbedding" and config.get("tie_weights") is False:
         found["untied"] = True
-    quantized = _quantized(kind, config.get("dtype"))
-    return found | ({"quantized": quantized} if quantized else {})
+    return found | quantized_options(kind, config)
 
 
 def _plain(value: Any) -> Any:
@@ -143,15 +143,6 @@ def _dtype(config: Json) -> str:
         policy = policy["config"].get("source_name", policy["config"].get("name"))
     name = policy if isinstance(policy, str) else ""
     return "float32" if name.startswith("mixed_") else name
-
-
-def _quantized(kind: str, policy: object) -> list[str]:
-    """What an int8 layer stores beside its own variables; other modes are left undecided."""
-    if not isinstance(policy, dict) or policy.get("class_name") != "QuantizedDTypePolicy":
-        return []
-    mode = str(policy.get("config", {}).get("mode", ""))
-    stem = {"Dense": "kernel", "EinsumDense": "kernel", "Embedding": "embeddings"}.get(kind)
-    return [f"{stem}_scale"] if stem and mode.startswith("int8") else ["quantized"]
 
 
 # -- what is inside a layer ------------------------------------------------------------------

@@ -13,6 +13,8 @@ from functools import lru_cache
 from itertools import product
 from typing import Any
 
+from .keras_quantised import in_order
+
 _DENSE = "kernel [bias:use_bias]"
 _AFFINE = "[gamma:scale] [beta:center]"
 _CELL = "kernel recurrent_kernel [bias:use_bias]"
@@ -130,7 +132,7 @@ def _parsed(kind: str) -> list[tuple[str, str]]:
 def variables(kind: str, options: Mapping[str, Any], count: int) -> list[str] | None:
     """The names of a layer's variables by its options; None where they do not give this count."""
     names = [name for name, option in _parsed(kind) if not option or options.get(option)]
-    names += options.get("quantized") or ()
+    names = in_order(kind, names, options.get("quantized") or ())
     return names if names and len(names) == count else None
 
 

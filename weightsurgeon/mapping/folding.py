@@ -10,22 +10,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 from ..errors import MappingError, PlanError, SpecError, shown
 from ..expr import Expr
-from ..formats.base import UNKNOWN, Checkpoint
+from ..formats.base import Checkpoint
 from ..ops.arithmetic import cast
 from ..ops.broadcasting import product, quotient
 from ..ops.norms import INNER, NORMS, slices_along
 from ..ops.reshape import reshape
 from ..pending import Pending, pending, reduction
-from ..plan import Line, Origin, Plan, Target
+from ..plan import Plan
 from ..spec import TensorSpec, dtype_of
 from .claim import split
-from .derived import Derived
+from .dequantising import dequantised
+from .folds import Fold, plan_of
 from .logical import neutral
 from .names import NameError_, Pattern
 from .rules import Drop, Layer, Mapping, Move
@@ -96,37 +96,29 @@ FORMS = (
 
 
 def plain(
-    source: Checkpoint, base: Checkpoint | None, rules: Mapping | None, there: str | None
+    source: Checkpoint,
+    base: Checkpoint | None,
+    rules: Mapping | None,
+    there: str | None,
+    dequantise: bool = False,
 ) -> Plan | None:
     """The plan of the source with its reparametrised tensors folded; None if none are to be.
 
+    With `dequantise`, or where the rules say so, its quantised ones are decoded.
+
     Errors: PlanError `kind` for parametrisations that only the module itself can compute.
     """
+    if dequantise or (rules is not None and rules.dequantise):
+        return dequantised(source)
     if source.dialect != "torch" or (there == "torch" and base is None):
         return None
-    found = {
-        name: (form, parts)
+    kinds = partial(_kinds, base, rules)
+    found = [
+        _made(source, name, form, parts, kinds)
         for name, form, parts in _parametrised(source, rules)
         if there != "torch" or (base is not None and name in base)
-    }
-    kinds = partial(_kinds, base, rules)
-    return _folded(source, kinds, found) if found else None
-
-
-def with_folds(plan: Plan, folds: Plan | None) -> Plan:
-    """The plan, its origins and lines telling of what was folded before it."""
-    if folds is None:
-        return plan
-    origins = {name: _traced(origin, folds) for name, origin in plan.origins.items()}
-    return replace(plan, origins=origins, lines=(*folds.lines, *plan.lines))
-
-
-def _traced(origin: Origin, folds: Plan) -> Origin:
-    before = [folds.origins[name] for name in origin.names if name in folds.origins]
-    names = tuple(name for one in before for name in one.names)
-    worst = next((one.class_ for one in before if one.class_ != "exact"), origin.class_)
-    class_ = worst if origin.class_ == "exact" else origin.class_
-    return origin._replace(names=names or origin.names, class_=class_)
+    ]
+    return plan_of(source, found) if found else None
 
 
 def _named(rules: Mapping | None, source: Checkpoint, name: str, parts: Iterable[str]) -> bool:
@@ -171,37 +163,16 @@ def _parametrised(
             raise PlanError([MappingError("kind", f"{text}; {remedy}", names=tuple(ends.values()))])
 
 
-def _folded(
+def _made(
     source: Checkpoint,
+    name: str,
+    form: Form,
+    parts: tuple[str, ...],
     kinds: Callable[[str], set[str]],
-    found: dict[str, tuple[Form, tuple[str, ...]]],
-) -> Plan:
-    """Everything the source holds, with one tensor where the first part of it stood."""
-    place = {parts[0]: name for name, (_, parts) in found.items()}
-    gone = {part for _, parts in found.values() for part in parts}
-    outputs: dict[str, Expr] = {}
-    origins: dict[str, Origin] = {}
-    for name in source:
-        if name in source.ties:
-            continue
-        if name in place:
-            form, parts = found[place[name]]
-            tensors = [source[part] for part in parts]
-            axis = 0 if form.fold is weight_norm else _axis(place[name], tensors, kinds)
-            outputs[place[name]] = form.fold(tensors, axis)
-            origins[place[name]] = Origin("automatic", parts, form.class_)
-        elif name not in gone:
-            outputs[name], origins[name] = source[name], Origin("", (name,))
-    return Plan(
-        outputs=outputs,
-        sources={"source": source.source},
-        target=Target(dialect=source.dialect),
-        ties={a: b for a, b in source.ties.items() if b in outputs},
-        meanings={n: m for n in outputs if (m := source.meaning(n)) is not UNKNOWN},
-        origins=origins,
-        lines=tuple(Line("folded", form.line, (name,)) for name, (form, _) in found.items()),
-        metadata=dict(source.source.metadata),
-    )
+) -> Fold:
+    tensors = [source[part] for part in parts]
+    axis = 0 if form.fold is weight_norm else _axis(name, tensors, kinds)
+    return Fold(name, parts, form.fold(tensors, axis), form.line, form.class_)
 
 
 def _axis(name: str, parts: list[Expr], kinds: Callable[[str], set[str]]) -> int:
@@ -227,8 +198,3 @@ def _kinds(base: Checkpoint | None, rules: Mapping | None, layer: str) -> set[st
         if isinstance(rule, Layer) and rule.kind != "auto":
             found |= {rule.kind for p in rule.sources if p.match(layer) is not None}
     return found
-
-
-def folded(folds: Plan | None, source: Checkpoint) -> Checkpoint:
-    """The source as the rules see it."""
-    return source if folds is None else Derived(folds)

@@ -62,6 +62,9 @@ class _Inverter:
         for key, value in self.document.value.items():
             if key in ("include", "exclude"):
                 self.lost(Undone(None, "none", f"{key} is about target names"), (key,))
+            elif key == "dequantise":
+                if value:
+                    self.lost(Undone(None, "none", "nothing quantises again"), (key,))
             elif key == "tables":
                 made[key] = {name: _written(inverted(table)) for name, table in value.items()}
             elif key == "rules":

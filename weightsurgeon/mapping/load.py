@@ -90,6 +90,7 @@ def _mapping(document: Document) -> rules.Mapping:
         policy=reader.attempt(("policy",), policy.read, m["policy"]) or {},
         include=reader.test(m["include"], ("include",)),
         exclude=reader.test(m["exclude"], ("exclude",)),
+        dequantise=m["dequantise"],
         notes=tuple(m["notes"]),
         review=tuple(m["review"]),
         file=document.file,

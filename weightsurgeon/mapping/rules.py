@@ -140,6 +140,7 @@ class Mapping:
     policy: MappingOf[str, str] = field(default_factory=dict)
     include: Test | None = None
     exclude: Test | None = None
+    dequantise: bool = False
     notes: tuple[str, ...] = ()
     review: tuple[Any, ...] = ()
     file: str = ""

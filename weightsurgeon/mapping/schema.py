@@ -104,6 +104,7 @@ MAPPING: Table = {
     "policy": Key(either(map_of(text), text), {}),
     "include": Key(anything, None),
     "exclude": Key(anything, None),
+    "dequantise": Key(flag, False),
     "name": Key(text, None),
     "notes": Key(list_of(text), []),
     "review": Key(list_of(anything), []),

@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from ..conventions import group_of
 from ..errors import MappingError, SpecError, shown
 from ..expr import Expr
 from ..formats.base import UNKNOWN, Checkpoint
@@ -26,7 +27,6 @@ from .treatment import Treatment, treatment
 from .work import Work
 
 _DONE = {"soft": "soft", "copy": "copied", "keep": "kept"}
-_QUANT = ("kernel_scale", "kernel_zero", "g_idx")
 
 
 def plan(given: SoftUpdate, work: Work) -> Plan:
@@ -131,7 +131,7 @@ class _Update:
         return there if there.spec.dtype == here.spec.dtype else cast(there, here.spec.dtype)
 
     def _soft(self, name: str, here: Expr, there: Expr, tau: Decimal) -> Expr:
-        if self.target.meaning(name).role in _QUANT:
+        if group_of(self.target.meaning(name).role) == "quant":
             raise SpecError(f"{here.spec} is quantised: dequantise first", "integer")
         tally = self.tallies[name] = Tally()
         made = lerp(

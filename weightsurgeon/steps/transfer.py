@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from ..errors import PlanError
 from ..mapping.auto import automatic
-from ..mapping.checks import anything, either, map_of, one_of, size, text
+from ..mapping.checks import anything, either, flag, map_of, one_of, size, text
 from ..mapping.compile import Job, compile_plan
-from ..mapping.folding import folded, plain, with_folds
+from ..mapping.folding import plain
+from ..mapping.folds import folded, with_folds
 from ..mapping.pasting import Paste
 from ..mapping.rules import Mapping as Rules
 from ..mapping.schema import DIALECT, Key, Table
@@ -29,6 +30,7 @@ KEYS: Table = {
     "kept": Key(one_of("error", "list"), None),
     "paste": Key(map_of(anything), {}),
     "dtype": Key(one_of("base", "source"), "base"),
+    "dequantise": Key(flag, False),
     "as": Key(text),
 }
 PASTE: Table = {
@@ -51,6 +53,7 @@ class Transfer(NamedTuple):
     policy: Mapping[str, str]
     pastes: Mapping[str, Paste]
     own_dtype: bool
+    dequantise: bool
 
 
 def read(step: Reading) -> Transfer:
@@ -70,7 +73,7 @@ def read(step: Reading) -> Transfer:
     tables = {n: step.table(PASTE, value, "paste", n) for n, value in (m["paste"] or {}).items()}
     pastes = {n: Paste(**t) for n, t in tables.items()} if step.problems == problems else {}
     about = (m["from"], rules, m["into"], m["template"], m["to"], m["sizes"], policy)
-    return Transfer(*about, pastes, own)
+    return Transfer(*about, pastes, own, m["dequantise"])
 
 
 def plan(given: Transfer, work: Work) -> Plan:
@@ -81,7 +84,7 @@ def plan(given: Transfer, work: Work) -> Plan:
     source = opened(work.states[given.source], *stated(rules, "source"), spent)
     container = work.target.container
     dialect = dialect_of(rules, base, container, given.to, source)
-    folds = plain(source, base, rules, dialect)
+    folds = plain(source, base, rules, dialect, given.dequantise)
     seen = folded(folds, source)
     rules = rules or automatic(seen, base, source.dialect, dialect)
     files = (base.source if base else None, source.source)
