@@ -39,7 +39,8 @@ def test_blocks_have_a_zero_and_a_scale(axis: int) -> None:
     shape[axis] = 2
     scale = RANDOM.uniform(0.5, 1, shape).astype("f4")
     zero = RANDOM.integers(-8, 8, shape).astype("i1")
-    x = scaled_back(*map(array, (q, scale, zero, index.astype("f4"))), axis)
+    blocks = array(index.astype("f4"))
+    x = scaled_back(array(q), array(scale), array(zero), blocks, axis)
     wide = (np.take(v.astype("f8"), index, axis) for v in (scale, zero))
     s, z = wide
     expected = (q - z) * s
