@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from typing import Any
 from .cases import CASES, MAPPINGS, Case, Contender
 from .measure import ROOT, Action, Failed, Result, Run, compare, python, run
 
+PATHS = {"src": "source", "twin": "twin", "dst": "output"}
 PACKAGES = ("weightsurgeon", "numpy", "torch", "safetensors", "h5py", "ml_dtypes")
 
 
@@ -37,7 +39,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="weightsurgeon-bench-") as folder:
         facts = _circumstances(Path(folder), options)
         for case in cases:
-            rows = [r.facts() for r in _measured(case, Path(folder), options)]
+            rows = _rows(case, Path(folder), options)
+            if not rows:
+                continue
             _show(case, rows)
             results.append({"case": case.name, "reference": rows[0]["contender"], "rows": rows})
     text = json.dumps({**facts, "cases": results}, indent=1) + "\n"
@@ -54,10 +58,31 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _rows(case: Case, folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """What is printed and published of a case."""
+    if not case.live:
+        return [r.facts() for r in _measured(case, folder, options)]
+    if not util.find_spec("tensorflow" if case.live == "keras" else "torch"):
+        return []
+    argv = [
+        sys.executable,
+        "-m",
+        "benchmarks.live",
+        case.live,
+        str(options.gb),
+        str(options.rounds),
+    ]
+    done = subprocess.run(argv, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    return rows
+
+
 def _measured(case: Case, folder: Path, options: argparse.Namespace) -> list[Result]:
     here = [c for c in case.contenders if not c.needs or util.find_spec(c.needs)]
     for suffix in {c.suffix for c in here}:
-        _make(case, folder / f"source{suffix}", options.gb)
+        _make(case, folder / f"source{suffix}", options.gb, 7)
+        if case.twin:
+            _make(case, folder / f"twin{suffix}", options.gb, 8)
     mapping = folder / "mapping.yaml"
     mapping.write_text(MAPPINGS.get(case.verb, ""), encoding="utf-8")
     actions: dict[str, Action] = {c.name: partial(_act, c, folder) for c in here}
@@ -68,10 +93,16 @@ def _measured(case: Case, folder: Path, options: argparse.Namespace) -> list[Res
         return compare(actions, options.rounds, judges)
     finally:
         for file in folder.iterdir():
-            file.unlink()
+            _remove(file)
 
 
-def _make(case: Case, path: Path, gb: float) -> None:
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
+def _make(case: Case, path: Path, gb: float, seed: int) -> None:
     argv = [
         sys.executable,
         "-m",
@@ -80,14 +111,15 @@ def _make(case: Case, path: Path, gb: float) -> None:
         case.kind,
         str(path),
         str(gb * case.gb),
+        str(seed),
     ]
     subprocess.run(argv, cwd=ROOT, check=True)
 
 
 def _act(contender: Contender, folder: Path) -> Run:
     target = folder / f"output{contender.suffix}"
-    target.unlink(missing_ok=True)
-    paths = {"src": folder / f"source{contender.suffix}", "dst": target}
+    _remove(target)
+    paths = {w: folder / f"{n}{contender.suffix}" for w, n in PATHS.items()}
     words = shlex.split(contender.command.format(**paths, mapping=folder / "mapping.yaml"))
     peak = folder / "peak"
     if words[0] == "python":
@@ -99,7 +131,8 @@ def _act(contender: Contender, folder: Path) -> Run:
 
 def _judged(case: Case, contender: Contender, folder: Path) -> str:
     """What is wrong with the output just timed; "" if it is right."""
-    paths = [str(folder / f"{what}{contender.suffix}") for what in ("source", "output")]
+    whats = ("source", "output", "twin") if case.twin else ("source", "output")
+    paths = [str(folder / f"{what}{contender.suffix}") for what in whats]
     verb = "same" if contender.name.startswith("cp") else case.verb
     argv = [sys.executable, "-m", "benchmarks.files", "judge", verb, *paths]
     try:
@@ -129,8 +162,13 @@ def _said(*argv: str) -> str:
 
 
 def _show(case: Case, rows: list[dict[str, Any]]) -> None:
-    print(f"\n{case.name}   (ratio to {rows[0]['contender']}: median [min–max])")
+    what = "" if case.live else ": median [min–max]"
+    print(f"\n{case.name}   (ratio to {rows[0]['contender']}{what})")
     for row in rows:
+        if "microseconds" in row:
+            took = f"{row['microseconds']:12.1f} µs, the best of {row['rounds']}"
+            print(f"  {row['contender']:24} {row['ratio']:7.3f} {took}", flush=True)
+            continue
         if "ratio" not in row:
             print(f"  {row['contender']:24} {row['problem']}")
             continue

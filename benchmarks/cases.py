@@ -1,7 +1,8 @@
 """The tables: which jobs are timed, and who does them. A contender is a row.
 
-In a command `{src}`, `{dst}` and `{mapping}` are paths; one that starts with `python` runs under
-`child.py`, which notes its peak memory. The first contender of a case is its reference.
+In a command `{src}`, `{twin}` (same tensors, other values), `{dst}` and `{mapping}` are paths; one
+that starts with `python` runs under `child.py`, which notes its peak memory. The first contender of
+a case is its reference.
 """
 
 from __future__ import annotations
@@ -41,13 +42,19 @@ class Contender(NamedTuple):
 
 
 class Case(NamedTuple):
-    """What: a kind of checkpoint, the verb that says what must come out (none: nothing does)."""
+    """What: a kind of checkpoint, the verb that says what must come out (none: nothing does).
+
+    `gb` is of each GB asked for. A `twin` is made where a job has two inputs. `live` is a job of
+    `benchmarks.live`, in one process: how many thousand parameters, and what they are.
+    """
 
     name: str
     kind: str
     contenders: tuple[Contender, ...]
     verb: str = ""
-    gb: float = 1.0  # of each GB asked for
+    gb: float = 1.0
+    twin: bool = False
+    live: str = ""
 
 
 CP = Contender("cp", "cp {src} {dst}")
@@ -82,6 +89,29 @@ def inspect(suffix: str) -> tuple[Contender, ...]:
     return tuple(row._replace(suffix=suffix) for row in (BARE, ours, rows[suffix]))
 
 
+def surgery(peer: str, command: str, needs: str = "safetensors") -> tuple[Contender, ...]:
+    """Who makes one file of one or two: ours without and with waiting for the disk, a peer."""
+    ours = Contender("weightsurgeon", f"python weightsurgeon {command}")
+    unsynced = Contender("weightsurgeon --no-fsync", f"{ours.command} --no-fsync")
+    rows = (CP, CP_SYNC, unsynced, ours)
+    if not peer:
+        return rows
+    words = f"python benchmarks.peers {peer} {{src}} {{twin}} {{dst}}"
+    return (*rows, Contender(f"safetensors.torch, {peer}", words, needs=needs))
+
+
+SOFT = surgery("lerp", "soft-update {twin} {src} -o {dst} --tau 0.005")
+HALF = surgery("half", "merge linear {src}=0.5 {twin}=0.5 -o {dst}")
+UNEVEN = surgery("uneven", "merge linear {src}=0.3 {twin}=0.7 -o {dst}")
+PRUNE = (
+    *surgery("", "prune {src} -o {dst} --sparsity 0.5 --scope global --include *.kernel"),
+    Contender(
+        "global_unstructured", "python benchmarks.peers prune-torch {src} {dst}", needs="torch"
+    ),
+    Contender("numpy.partition", "python benchmarks.peers prune-numpy {src} {dst}"),
+)
+RESHARD = surgery("", "reshard {src} -o {dst}/ --shard-size 100MB")
+
 HELP = (
     BARE,
     Contender("weightsurgeon --help", "python weightsurgeon --help"),
@@ -97,6 +127,16 @@ CASES = (
     Case("port, bf16, width 1024", "bf16-pow2", files("port", with_pt=False), "port"),
     Case("port, bf16, width 760", "bf16-odd", files("port", with_pt=False), "port"),
     Case("port, one tensor, half the size", "single", files("port", with_pt=False), "port", 0.5),
+    Case("soft update, f32", "f32-pow2", SOFT, "soft", twin=True),
+    Case("soft update, bf16", "bf16-pow2", SOFT, "soft", twin=True),
+    Case("merge, bf16, 1/2 and 1/2", "bf16-pow2", HALF, "half", twin=True),
+    Case("merge, bf16, 0.3 and 0.7", "bf16-pow2", UNEVEN, "uneven", twin=True),
+    Case("prune, f32, global 50 %", "f32-pow2", PRUNE, "prune"),
+    Case("reshard, f32, 100 MB", "f32-pow2", RESHARD, "shards"),
+    Case("live soft update, 3x256", "", (), live="mlp"),
+    Case("live soft update, 10 M", "", (), live="10"),
+    Case("live soft update, 500 M", "", (), live="500"),
+    Case("live soft update, 3x256, Keras", "", (), live="keras"),
     Case("inspect 50,000 tensors, safetensors", "many", inspect(".safetensors")),
     Case("inspect 50,000 tensors, .pt", "many", inspect(".pt")),
     Case("inspect 300 tensors, safetensors", "few", inspect(".safetensors")),

@@ -3,7 +3,8 @@
 The judge reads headers itself, maps both files and compares words, so that neither our own code
 nor a framework vouches for itself. Runs as a child process: the harness itself stays small.
 
-    python -m benchmarks.files make KIND PATH GB      python -m benchmarks.files judge VERB SRC DST
+    python -m benchmarks.files make KIND PATH GB [SEED]
+    python -m benchmarks.files judge VERB SRC DST [TWIN]
 """
 
 from __future__ import annotations
@@ -61,12 +62,12 @@ def shapes_of(kind: str, gb: float) -> tuple[str, Shapes]:
     return dtype, shapes
 
 
-def make(kind: str, path: str, gb: str) -> None:
+def make(kind: str, path: str, gb: str, seed: str = "7") -> None:
     """Write such a checkpoint with random finite values, as `.pt` or safetensors."""
     import numpy as np
 
     dtype, shapes = shapes_of(kind, float(gb))
-    values = _random(np.random.default_rng(7), dtype, shapes)
+    values = _random(np.random.default_rng(int(seed)), dtype, shapes)
     if path.endswith(".pt"):
         _write_pt(path, dtype, values)
         return
@@ -138,18 +139,88 @@ def expected(verb: str, name: str, array: Any) -> tuple[str, Any]:
     return name, array
 
 
-def judge(verb: str, source: str, output: str) -> None:
+def judge(verb: str, source: str, output: str, twin: str = "") -> None:
     """Exit with what is wrong if the output is not, bit for bit, what the source must become."""
     import numpy as np
 
-    found = read(output)
+    if verb == "prune":
+        judge_pruned(read(source), read(output))
+        return
+    found: dict[str, Any] = {}
+    for path in sorted(Path(output).glob("*.safetensors")) if verb == "shards" else [Path(output)]:
+        found |= read(str(path))
+    other = read(twin) if twin else {}
     for name, array in read(source).items():
-        target, words = expected(verb, name, array)
+        if verb in MIXED:
+            target, words = name, MIXED[verb](array, other[name])
+        else:
+            target, words = expected("same" if verb == "shards" else verb, name, array)
         made = found.pop(target, None)
         if made is None or made.shape != words.shape or not np.array_equal(made, words):
             sys.exit(f"{target} is absent or wrong")
     if found:
         sys.exit(f"{next(iter(found))} should not be there")
+
+
+def judge_pruned(source: dict[str, Any], output: dict[str, Any]) -> None:
+    """Exactly half of all kernel values are zero, the smallest; all others are what they were."""
+    import numpy as np
+
+    zeros = total = 0
+    largest, smallest = 0.0, np.inf
+    for name, array in source.items():
+        made = output[name]
+        gone = made << 1 == 0  # whoever multiplies by a mask writes −0 as well
+        if not np.array_equal(made, np.where(gone, made, array)):
+            sys.exit(f"{name} has values of its own")
+        if name.endswith(".kernel"):
+            zeros, total = zeros + int(gone.sum()), total + array.size
+            size = np.abs(array.view("f4"))
+            largest = max(largest, float(size.max(where=gone, initial=0)))
+            smallest = min(smallest, float(size.min(where=~gone, initial=np.inf)))
+        elif gone.any():
+            sys.exit(f"{name} is no kernel")
+    if zeros != total // 2 or largest > smallest:
+        sys.exit(f"{zeros} zeros of {total}, up to {largest}, from {smallest} on kept")
+
+
+def floats(words: Any) -> Any:
+    """float32 or bfloat16 words as float32."""
+    import numpy as np
+
+    return words.view("f4") if words.itemsize == 4 else (words.astype("u4") << 16).view(np.float32)
+
+
+def narrowed(values: Any, words: Any) -> Any:
+    """float64 as the words of a dtype of that size, to nearest even, once; values near 1."""
+    import numpy as np
+
+    if words.itemsize == 4:
+        return values.astype("f4").view("u4")
+    bits = values.astype("f8").view("u8")
+    bits = bits + ((1 << 44) - 1) + ((bits >> np.uint64(45)) & np.uint64(1))
+    bits &= np.uint64(~((1 << 45) - 1) & (2**64 - 1))
+    return (bits.view("f8").astype("f4").view("u4") >> 16).astype("u2")
+
+
+def _soft(t: Any, s: Any) -> Any:
+    """tau 0.005, in float32."""
+    import numpy as np
+
+    here, there = floats(t), floats(s)
+    made = here + np.float32(0.005) * (there - here)
+    return narrowed(made if t.itemsize == 4 else made.astype("f8"), t)
+
+
+def _sum(a: Any, b: Any, one: float, other: float) -> Any:
+    return narrowed(floats(a).astype("f8") * one + floats(b).astype("f8") * other, a)
+
+
+MIXED = {
+    "soft": _soft,
+    "half": lambda a, b: _sum(a, b, 0.5, 0.5),
+    "uneven": lambda a, b: _sum(a, b, 0.3, 0.7),
+}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What others would do for the same job: their best documented route, in a process of its own.
 
-python -m benchmarks.peers NAME SRC [DST]
+python -m benchmarks.peers NAME SRC [TWIN] [DST]
 """
 
 from __future__ import annotations
@@ -59,6 +59,53 @@ def list_torch(src: str) -> None:
         print(name, tuple(tensor.shape))
 
 
+def two(change: Callable[[Any, Any], Any], src: str, twin: str, dst: str) -> None:
+    """Two files by `load_file`, one tensor after the other, `save_file`."""
+    from safetensors.torch import load_file, save_file
+
+    a, b = load_file(src), load_file(twin)
+    save_file({name: change(x, b.pop(name)) for name, x in a.items()}, dst)
+
+
+def lerp(t: Any, s: Any) -> Any:
+    """In float32, without a fused multiply-add."""
+    return (s.float() - t.float()).mul_(0.005).add_(t.float()).to(t.dtype)
+
+
+def prune_torch(src: str, dst: str) -> None:
+    """Half of all kernels by torch's global_unstructured, made permanent."""
+    from safetensors.torch import load_file, save_file
+    from torch import nn
+    from torch.nn.utils import prune
+
+    tensors = load_file(src)
+    modules = {}
+    for name in [n for n in tensors if n.endswith(".kernel")]:
+        modules[name] = nn.Module()
+        modules[name].register_parameter("w", nn.Parameter(tensors[name], requires_grad=False))
+    pairs = [(module, "w") for module in modules.values()]
+    prune.global_unstructured(pairs, prune.L1Unstructured, amount=0.5)
+    for name, module in modules.items():
+        prune.remove(module, "w")
+        tensors[name] = module.w.data
+    save_file(tensors, dst)
+
+
+def prune_numpy(src: str, dst: str) -> None:
+    """Half of all kernels by one partition of all magnitudes."""
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+
+    tensors = load_file(src)
+    kernels = [n for n in tensors if n.endswith(".kernel")]
+    sizes = np.abs(np.concatenate([tensors[n].reshape(-1) for n in kernels]))
+    threshold = np.partition(sizes, sizes.size // 2)[sizes.size // 2]
+    del sizes
+    for name in kernels:
+        tensors[name][np.abs(tensors[name]) < threshold] = 0
+    save_file(tensors, dst)
+
+
 PEERS: dict[str, Callable[..., None]] = {
     "rename-safetensors": lambda src, dst: safetensors(renamed, src, dst),
     "port-safetensors": lambda src, dst: safetensors(ported, src, dst),
@@ -66,6 +113,11 @@ PEERS: dict[str, Callable[..., None]] = {
     "port-torch": lambda src, dst: torch(ported, src, dst),
     "list-safetensors": list_safetensors,
     "list-torch": list_torch,
+    "lerp": lambda *paths: two(lerp, *paths),
+    "half": lambda *paths: two(lambda a, b: 0.5 * a + 0.5 * b, *paths),
+    "uneven": lambda *paths: two(lambda a, b: 0.3 * a + 0.7 * b, *paths),
+    "prune-torch": prune_torch,
+    "prune-numpy": prune_numpy,
 }
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ class FusedKeras:
                 _move(tf, target, online, self._taus[i], taus[i], rests[i])
 
         vector = tf.TensorSpec([len(self._taus)], tf.float64)
-        self._update = tf.function(update, input_signature=[vector, vector]).get_concrete_function()
+        self._update = tf.function(
+            update, input_signature=[vector, vector], jit_compile=True
+        ).get_concrete_function()
         self._inputs: dict[int, list[Any]] = {}
 
     @staticmethod
