@@ -19,8 +19,13 @@ SAYS = {
     "03_port_in_python.py": ["equal: 11 tensors", "refused: wrong.yaml:6: axes: fc2/kernel"],
     "04_run_plan.py": ["kh kw in out → out in kh kw", "dropped: ", "encoder.0.weight"],
     "05_dqn.py": ["of 0.48", "goes right everywhere: True", "updates: 1500"],
+    "06_average.py": ["2 merged", "better than all: True"],
+    "07_prune_while_training.py": ["dense: 1.00 right", "90.0% of the kernels zero"],
+    "08_two_frameworks.py": ["All keys matched", "(1, 3)", "the head is as it was: True"],
 }
-TRAINS = {"05_dqn.py": "torch"}  # examples of live models, and the framework that they need
+TRAINS = dict.fromkeys(
+    ("05_dqn.py", "06_average.py", "07_prune_while_training.py", "08_two_frameworks.py"), "torch"
+)  # examples of live models, and the framework that they need
 CODE = """
 import runpy, sys
 runpy.run_path(sys.argv[1], run_name="__main__")
