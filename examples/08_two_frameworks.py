@@ -47,7 +47,8 @@ def main() -> None:
         print(f"{report}".replace(f"{folder}/", ""))
         print("\nloaded:", model.load_state_dict(torch.load(Path(folder) / "whole.pt")))
     print("classes of a picture:", tuple(model(torch.rand(1, 3, 10, 10)).shape))
-    print("the head is as it was:", torch.equal(model.head.classes.weight, head.classes.weight))
+    loaded = model.get_parameter("head.classes.weight")
+    print("the head is as it was:", torch.equal(loaded, head.classes.weight))
 
 
 if __name__ == "__main__":
