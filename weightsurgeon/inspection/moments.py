@@ -59,7 +59,7 @@ def measured(dtype: DType, size: int, start: int, values: Array) -> Partial:
         run.counts = patterns.count(values)
     finite = _finite(run, start, values)
     run.n = int(finite.size)
-    run.zeros = run.n - _nonzero(finite)
+    run.zeros = _zeros(run, finite)
     if run.n:
         _moments(run, finite)
     if size <= SMALL:
@@ -68,10 +68,13 @@ def measured(dtype: DType, size: int, start: int, values: Array) -> Partial:
     return run
 
 
-def _nonzero(values: Array) -> int:
+def _zeros(run: Partial, values: Array) -> int:
+    """How many are 0; where the counts show nothing that small, they are not looked at."""
     import numpy as np
 
-    return int(np.count_nonzero(values))
+    if run.counts is not None and not run.counts[patterns.table(run.dtype).tiny].any():
+        return 0
+    return int(values.size - np.count_nonzero(values))
 
 
 def _magnitudes(values: Array) -> Array:
@@ -134,19 +137,15 @@ def _moments(run: Partial, values: Array) -> None:
     low, high = values.min(), values.max()
     run.low, run.high = low.item(), high.item()
     with np.errstate(all="ignore"):
-        wide = values.astype("f8") if values.dtype.kind in "iu" else values  # |int8(-128)| = 128
-        run.l1 = float(np.abs(wide).sum(dtype="f8"))
+        wide = values.astype("f8")  # one conversion for all sums; |int8(-128)| = 128
+        total = float(wide.sum())
+        run.l1 = float(np.abs(wide, out=wide).sum())
         if low == high:  # constant: no rounding of a sum may make a spread of it
             run.mean = float(low)
-        else:
-            run.mean = _mean(values)
+        else:  # also where the sum is larger than any float64
+            n = values.size
+            run.mean = total / n if isfinite(total) else float((values / n).sum())
             run.m2 = _squares(values, run.mean)
-
-
-def _mean(values: Array) -> float:
-    """The mean, also where the sum is larger than any float64."""
-    total = float(values.sum(dtype="f8"))
-    return total / values.size if isfinite(total) else float((values / values.size).sum())
 
 
 def _squares(values: Array, mean: float) -> float:
@@ -160,12 +159,13 @@ def _squares(values: Array, mean: float) -> float:
         if SAFE[0] < total < SAFE[1]:
             return max(0.0, total - values.size * (mean - float(shift)) ** 2)
     wide = values.astype("f8") - mean
-    total, rest = float(np.dot(wide, wide)), float(wide.sum())
+    total, rest = _dot(wide), float(wide.sum())
     return max(0.0, total - rest * rest / values.size) if isfinite(total) else inf
 
 
 def _dot(x: Array) -> float:
-    """Σ x² in float32 over pieces, in float64 over their sums."""
+    """Σ x² by pieces in the dtype of x, their sums in float64; no piece is worth a BLAS's threads,
+    which would burn time and add up in another order."""
     import numpy as np
 
     cut = x.size // PIECE * PIECE
