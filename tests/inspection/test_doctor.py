@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from keras_json import checkpoint as in_memory
+from keras_json import layer, model, tensor
 from porting import Shell
 from samples import normal, written
 
@@ -192,6 +194,19 @@ def test_thresholds_are_moved_and_rules_turned_off(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- W010\n")
     with pytest.raises(SurgeryError, match="rules are a map"):
         examined(tmp_path, stack(1.0, 1, 8), rules=tmp_path / "list.yaml")
+
+
+@pytest.mark.parametrize(("factor", "codes_"), [(1.6, ["W012"]), (1.1, []), (0.05, ["W012"])])
+def test_a_recurrent_radius_is_told(factor: float, codes_: list[str]) -> None:
+    body = [
+        layer("InputLayer", "a", batch_shape=[None, 4, 3]),
+        layer("SimpleRNN", "r", [tensor("a", 0, (None, 4, 3))], units=16, activation="tanh"),
+    ]
+    turned, _ = np.linalg.qr(normal(16, 16, seed=3))
+    values = {"r/simple_rnn_cell/kernel": normal(3, 16), "r/simple_rnn_cell/bias": normal(16)}
+    values["r/simple_rnn_cell/recurrent_kernel"] = (factor * turned).astype("f4")
+    found = ws.doctor(in_memory(model(body, [["a", 0, 0]], ["r", 0, 0]), values))
+    assert [f.code for f in found.findings if f.code == "W012"] == codes_
 
 
 def test_every_rule_says_what_it_means() -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import written
+from memory import peak_kib
+from samples import normal, written
 from strategies import DENSE, noise
 
 import weightsurgeon as ws
@@ -244,3 +245,27 @@ def test_quantiles_are_exact_on_request(tmp_path: Path, dtype: str) -> None:
     for level, value in exact.quantiles.items():
         assert value == ordered[-(-int(level * 10**6) * 70_000 // 10**6) - 1]
         assert near.quantiles[level] == pytest.approx(value, rel=near.bound)
+
+
+@pytest.mark.slow
+def test_beyond_two_to_the_24_the_median_is_exact(tmp_path: Path) -> None:
+    values = normal(2**24 + 7, seed=4)  # where torch.quantile stops
+    found = ws.stats(written(tmp_path / "w.safetensors", {"w": values}), exact=True)["w"]
+    middle = (values.size + 1) // 2 - 1
+    assert found.quantiles is not None
+    assert found.quantiles[0.5] == float(np.partition(np.abs(values), middle)[middle])
+    once, twice = (ws.stats(tmp_path / "w.safetensors", workers=n)["w"] for n in (1, 2))
+    assert once == twice
+
+
+@pytest.mark.slow
+def test_4_gib_are_read_in_64_mib(tmp_path: Path) -> None:
+    size, path = 2**30, tmp_path / "sparse.safetensors"
+    entry = {"dtype": "F32", "shape": [2**15, 2**15], "data_offsets": [0, 4 * size]}
+    header = json.dumps({"w": entry}).encode()
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + 4 * size)
+    setup = "import weightsurgeon as ws, numpy, ml_dtypes"
+    code = f"assert ws.stats(sys.argv[1])['w'].zeros == {size}"
+    assert peak_kib(code, str(path), setup=setup) <= 64 * 1024

@@ -186,7 +186,7 @@ def _declared(found: Checkpoint, layer: str, parts: Mapping[str, int]) -> _Reade
     if kernel is None:
         known = ", ".join(shown(found.meaning(n).layer) for n in names[:8])
         raise SurgeryError(
-            f"{shown(found.path)}: no kernel of {shown(layer)} is known; known: {known}"
+            f"{shown(found.path)}: no kernel of {shown(layer)} is known; known: {known or 'none'}"
         )
     made = tuple(Part(branch, size) for branch, size in parts.items())
     return _Reader(layer, kernel, Track("as declared", made), "declared")

@@ -129,7 +129,7 @@ def recurrent(checkpoint: Checkpoint, limits: Limits) -> Iterator[Finding]:
     for name in checkpoint:
         m, x = checkpoint.meaning(name), checkpoint[name]
         shape = x.spec.shape
-        plain = m.kind in ("rnn", "simple_rnn") and m.role == "recurrent_kernel"
+        plain = m.kind == "rnn" and m.role == "recurrent_kernel"
         if not plain or len(shape) != 2 or shape[0] != shape[1] or shape[0] > rule["side"]:
             continue
         values = evaluate(x).astype("f8")
