@@ -46,7 +46,7 @@ ROOMS = {
     "mapping": "mapping",
     "comparison": "comparison",
     "steps": "steps",
-    "planning": "planning surgery carrying",
+    "planning": "planning surgery carrying slots",
     "writing": "writing",
     "api": "api fused fused_keras pruner soft_updater",
     "inspection": "inspection",

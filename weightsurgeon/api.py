@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from .comparison import Verification, compare
@@ -14,6 +15,7 @@ from .outcome import Report, report
 from .plan import Plan
 from .planning import plan_port, plan_run
 from .reducing import Progress
+from .slots import plan_slots
 from .steps.reading import PlanLike
 from .steps.sides import Openable, PathLike, Policy, opened, rules_of, stated
 from .surgery import plan_assemble, plan_merge, plan_prune, plan_soft_update
@@ -50,6 +52,7 @@ def port(
     progress: Progress | None = None,
     durable: bool = True,
     dequantise: bool = False,
+    optimizers: tuple[Any, Any] | None = None,
 ) -> Report:
     """Port a checkpoint to another file, naming and layout; a live model may be on either side.
 
@@ -59,12 +62,21 @@ def port(
     and layouts. `template` gives the target's structure, `into` its values too; `sizes` are axes
     that no shape tells (`{"h": 12}`).
     `dequantise` decodes the quantised layers of Keras. Unless `durable` is off, the disk has it
-    when this returns.
+    when this returns. Between two live models `optimizers`, theirs in this order, takes the slots
+    of Adam, SGD or RMSprop along, written once the weights are.
 
     Errors: PlanError with every reason, before a byte is read or written; OutputError.
     """
     plan = plan_port(src, dst, mapping, template, into, policy, to, sizes, again, dequantise)
-    return _carried_out(plan, "port", dry_run, progress, durable)
+    if optimizers is None:
+        return _carried_out(plan, "port", dry_run, progress, durable)
+    how = {"mapping": mapping, "policy": policy, "sizes": sizes, "again": again}
+    slots = plan_slots(src, dst, optimizers, **how)
+    plan = replace(plan, lines=(*plan.lines, *slots.lines), notes=(*plan.notes, *slots.notes))
+    told = _carried_out(plan, "port", dry_run, progress, durable)
+    if not dry_run:
+        slots.write()
+    return told
 
 
 def run(

@@ -34,4 +34,5 @@ QUANTISED = tuple(
     for layer in ("linear", "einsum", "embedding")
     for mode in ("int8", "int4", "int4_whole")
 )
+OPTIMIZERS = ("adam", "amsgrad", "sgd", "nesterov", "rmsprop")
 CONTAINERS = (".keras", ".weights.h5", ".h5")

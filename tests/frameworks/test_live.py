@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from frameworks.backends import BACKENDS, Results
 from frameworks.cases import SIZES
-from frameworks.table import CASES
+from frameworks.table import CASES, OPTIMIZERS
 
 TOLERANCE = 1e-5
 pytestmark = [
@@ -96,3 +96,15 @@ def test_46_47_a_soft_update_is_one_call(results: Results, backend: str) -> None
     assert max(found["apart"]) < 1e-6
     assert found["same_objects"]
     assert found["crossed"] == [True, True]
+
+
+@backends
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_training_goes_on_with_the_slots(results: Results, backend: str, optimizer: str) -> None:
+    found = results.of(backend, f"train-{optimizer}")
+    assert found["without"] > 100 * TOLERANCE  # weights alone do not do
+    assert found["to_torch"] < TOLERANCE
+    assert found["to_keras"] < TOLERANCE
+    assert found["same_objects"]
+    assert set(found["steps"]) == ({8} if optimizer in ("sgd", "nesterov") else {10})
+    assert len(found["lines"]) == 1

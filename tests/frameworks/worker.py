@@ -17,7 +17,7 @@ from typing import Any
 
 import keras
 import torch
-from frameworks import kernels, live, parametrized, published, quantised, refused
+from frameworks import kernels, live, optimizers, parametrized, published, quantised, refused
 from frameworks.cases import SIZES, Case
 from frameworks.judge import inputs, judged, keras_model, torch_module
 from frameworks.table import CASES
@@ -37,6 +37,7 @@ def main(folder: Path) -> None:
         **kernels.CASES,
         **parametrized.CASES,
         **quantised.CASES,
+        **optimizers.CASES,
         **live.CASES,
     }.items():
         run(results, name, folder, function)
