@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 from .conventions import describe
 from .formats import boundary, open_source
+from .formats import open_readable as readable
 from .formats.base import Checkpoint, Limits, Source
 from .formats.live import Live, open_live
 from .neutral import dialect_of, meanings_of, ties_of
@@ -28,6 +30,19 @@ def open_checkpoint(
     source = open_source(os.fspath(path), limits)
     try:
         return boundary(source.path, lambda: _joined(source, dialect))
+    except BaseException:
+        source.close()
+        raise
+
+
+def open_readable(path: str | os.PathLike[str]) -> tuple[Checkpoint, list[Any]]:
+    """A checkpoint to be looked at only: of a set of shards what can be read, and its flaws.
+
+    Errors: those of `open_checkpoint` where nothing can be read.
+    """
+    source, flaws = readable(os.fspath(path))
+    try:
+        return boundary(source.path, lambda: _joined(source, None)), flaws
     except BaseException:
         source.close()
         raise

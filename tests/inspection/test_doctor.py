@@ -196,6 +196,56 @@ def test_thresholds_are_moved_and_rules_turned_off(tmp_path: Path) -> None:
         examined(tmp_path, stack(1.0, 1, 8), rules=tmp_path / "list.yaml")
 
 
+def sharded(folder: Path) -> Path:
+    """Three shards and their index."""
+    for i in range(3):
+        written(folder / f"{i}.safetensors", {f"l{i}.w": normal(8, 8, seed=i)})
+    files = {f"l{i}.w": f"{i}.safetensors" for i in range(3)}
+    path = folder / "m.safetensors.index.json"
+    path.write_text(json.dumps({"weight_map": files}))
+    return path
+
+
+def test_a_set_with_a_bad_shard_is_examined_without_it(tmp_path: Path, shell: Shell) -> None:
+    path = sharded(tmp_path)
+    assert codes(ws.doctor(path)) == []
+    whole = (tmp_path / "1.safetensors").read_bytes()
+    (tmp_path / "1.safetensors").write_bytes(whole[:-4])
+    found = ws.doctor(path)
+    assert [(f.code, f.tensor, f.level) for f in found.findings] == [
+        ("W070", "1.safetensors", "error")
+    ]
+    assert found.values == 2 * 64
+    assert (shell("doctor", path).code, shell("stats", path).code) == (1, 2)
+    (tmp_path / "1.safetensors").unlink()
+    assert codes(ws.doctor(path)) == ["W070"]
+    for i in (0, 2):
+        (tmp_path / f"{i}.safetensors").write_bytes(b"")
+    said = shell("doctor", path)
+    assert (said.code, len(said.err.splitlines())) == (2, 1)
+
+
+def test_shards_and_index_that_disagree_are_told(tmp_path: Path) -> None:
+    path = sharded(tmp_path)
+    tensors = {"l0.w": normal(8, 8, seed=5), "l1.w": normal(8, 8, seed=6), "new": normal(2)}
+    written(tmp_path / "1.safetensors", tensors)
+    written(tmp_path / "2.safetensors", {"other": normal(3)})
+    found = [(f.code, f.tensor, f.evidence) for f in ws.doctor(path).findings]
+    assert found == [
+        ("W070", "1.safetensors", "holds new, which no index knows"),
+        ("W071", "1.safetensors", "holds l0.w, which the index places in 0.safetensors"),
+        ("W070", "2.safetensors", "lacks l2.w, which the index promises"),
+        ("W070", "2.safetensors", "holds other, which no index knows"),
+    ]
+
+
+def test_a_shard_elsewhere_is_refused_still(tmp_path: Path) -> None:
+    path = sharded(tmp_path)
+    path.write_text(json.dumps({"weight_map": {"l0.w": "0.safetensors", "x": "/etc/passwd"}}))
+    with pytest.raises(SurgeryError):
+        ws.doctor(path)
+
+
 @pytest.mark.parametrize(("factor", "codes_"), [(1.6, ["W012"]), (1.1, []), (0.05, ["W012"])])
 def test_a_recurrent_radius_is_told(factor: float, codes_: list[str]) -> None:
     body = [

@@ -71,6 +71,21 @@ def open_source(path: str, limits: Limits | None = None) -> Source:
         raise
 
 
+def open_readable(path: str, limits: Limits | None = None) -> tuple[Source, list[Any]]:
+    """As `open_source`; of a set of shards that is not whole, what can be read and its flaws."""
+    try:
+        return open_source(path, limits), []
+    except FormatError:
+        file, module = File(in_folder(path)), module_of("safetensors-index")
+        try:
+            if not module.sniff(file.pread(0, min(HEAD, file.size)), file):
+                raise
+            return boundary(path, lambda: module.open_readable(file, limits or Limits()))  # type: ignore[no-any-return]
+        except BaseException:
+            file.close()
+            raise
+
+
 def in_folder(path: str) -> str:
     """The one checkpoint of a folder: its safetensors file, else its index; a file stays itself.
 

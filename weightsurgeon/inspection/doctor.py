@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import SurgeryError, shown
 from ..expr import Expr
 from ..formats.base import Checkpoint
+from ..opening import open_readable
 from ..ops.movement import permute
 from ..pending import Reduction, reduction
 from ..reducing import reduce
@@ -51,11 +52,19 @@ def doctor(
     limits = limits_of(rules if isinstance(rules, Mapping) else _read(rules))
     if target is not None and target not in TARGETS:
         raise SurgeryError(f"no target {shown(target)!r}; known: {', '.join(TARGETS)}")
-    found = opened(checkpoint)
+    found, flaws = _readable(checkpoint)
     first = None if init is None else opened(init)
     measured = stats(found, progress=progress)
     live = None if loss_fn is None else list(judged(gradients(checkpoint, loss_fn), limits))
-    return examined(found, measured, limits, target, first, input_range, live)
+    return examined(found, measured, limits, target, first, input_range, live, flaws)
+
+
+def _readable(checkpoint: Openable) -> tuple[Checkpoint, list[Finding]]:
+    """What is examined: of a set of shards all that can be read, and what is wrong with the set."""
+    if not isinstance(checkpoint, str | os.PathLike):
+        return opened(checkpoint), []
+    found, flaws = open_readable(checkpoint)
+    return found, [Finding("W071" if f.twice else "W070", f.shard, f.what) for f in flaws]
 
 
 def examined(
@@ -66,12 +75,15 @@ def examined(
     first: Checkpoint | None = None,
     input_range: tuple[float, float] | None = None,
     live: Sequence[Finding] | None = None,
+    flaws: Sequence[Finding] = (),
 ) -> Health:
-    """The findings of a checkpoint whose statistics are there already; `live` ones are added."""
+    """The findings of a checkpoint whose statistics are there already; `live` ones, and those of
+    its files (`flaws`), are added."""
     if live is None:
         limits = {code: of for code, of in limits.items() if code not in GRADIENTS}
     layers = kernels(found)
     findings = [
+        *flaws,
         *of_values(found, measured, limits, target),
         *_of_layers(found, layers, measured, limits, first),
         *_of_units(found, layers, limits, input_range),

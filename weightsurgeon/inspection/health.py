@@ -87,6 +87,14 @@ RULES: dict[str, Rule] = {
         "prunable", "info", {"ratio": 0.01}, "30 % lie so near 0 that they hardly count",
         "weightsurgeon prune",
     ),
+    "W070": Rule(
+        "set of shards", "error", {}, "the set is not whole: only the rest was examined",
+        "fetch this shard again, or write the set anew",
+    ),
+    "W071": Rule(
+        "tensor in two shards", "error", {}, "readers disagree on which one counts",
+        "write the set anew",
+    ),
     "W080": Rule("mixed dtypes", "info", {}, "one role in several dtypes", "cast if unintended"),
     "W090": Rule("aliases", "info", {}, "one tensor under several names", "keep them tied"),
 }  # fmt: skip
