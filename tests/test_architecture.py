@@ -48,7 +48,7 @@ ROOMS = {
     "steps": "steps",
     "planning": "planning surgery carrying slots",
     "writing": "writing",
-    "api": "api fused fused_keras pruner soft_updater",
+    "api": "api fused fused_keras pruner soft_updater stored",
     "inspection": "inspection",
     "cli": "cli __main__",
     "public": "",  # weightsurgeon/__init__.py: the table of public names

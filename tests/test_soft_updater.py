@@ -92,6 +92,60 @@ def test_37_stalls_are_counted_without_a_change() -> None:
     assert (target.weight == 1).all()
 
 
+def ones_to_twos(size: int = 8) -> tuple[Any, Any]:
+    online, target = (nn.Linear(size, size, bias=False).bfloat16() for _ in range(2))
+    with torch.no_grad():
+        for p, q in zip(online.parameters(), target.parameters(), strict=True):
+            p.fill_(2)
+            q.fill_(1)
+    return online, target
+
+
+@pytest.mark.parametrize("storage", ["float32", "compensated"])
+def test_37_what_a_dtype_has_no_room_for_is_kept_beside_it(storage: str) -> None:
+    online, target = ones_to_twos(2)
+    update = ws.SoftUpdater(online, target, tau=0.001, storage=storage)
+    for _ in range(1500):
+        update.step()
+    state = update.state_dict()
+    again = ws.SoftUpdater(online, target, tau=0.001, storage=storage)
+    again.load_state_dict(state)  # as after a restart
+    for _ in range(1500):
+        again.step()
+    assert float((target.weight.detach().float() - 1.95029).abs().max()) < 0.01
+    assert target.weight.dtype == torch.bfloat16
+    if storage == "float32":
+        assert abs(again.state_dict()["stored"]["weight"] - 1.95029).max() < 1e-4
+    with pytest.raises(SurgeryError, match="taken with another storage"):
+        ws.SoftUpdater(online, target, tau=0.001).load_state_dict(state)
+    state["stored"].pop("weight")
+    with pytest.raises(SurgeryError, match="does not fit the target: weight"):
+        again.load_state_dict(state)
+
+
+def test_37_stochastic_rounding_counts_its_steps() -> None:
+    online, target = ones_to_twos(64)
+    update = ws.SoftUpdater(online, target, tau=0.001, storage={"stochastic": {"seed": 7}})
+    for _ in range(30):
+        update.step()
+    assert abs(float(target.weight.detach().float().mean()) - (2 - 0.999**30)) < 0.002
+
+
+def test_a_running_mean_counts_its_updates() -> None:
+    online, target = pair(nn.Linear(3, 3).double())
+    update = ws.SoftUpdater(online, target, average=0)
+    seen = []
+    for _ in range(4):
+        with torch.no_grad():
+            online.weight.normal_()
+        seen.append(online.weight.detach().clone())
+        update.step()
+    torch.testing.assert_close(target.weight.detach(), torch.stack(seen).mean(0))
+    update.step(4)  # four times the last one
+    seen += [seen[-1]] * 4
+    torch.testing.assert_close(target.weight.detach(), torch.stack(seen).mean(0))
+
+
 def test_dtypes_may_differ() -> None:
     online, target = pair(nn.Linear(3, 3).bfloat16())
     target = target.float()
@@ -139,7 +193,10 @@ def test_36_a_plan_in_yaml_says_the_keys(tmp_path: Path) -> None:
     ("keys", "text"),
     [
         ({"tau": 1.5}, "tau wants a number from 0 to 1"),
-        ({"tau": 0.5, "storage": "float32"}, "storage: is not built for live models"),
+        ({"tau": 0.5, "storage": "float33"}, "storage: wants keep | float32 | compensated"),
+        ({"tau": 0.5, "storage": {"stochastic": {"sed": 1}}}, "sed"),
+        ({"average": -1}, "average: wants a whole number"),
+        ({"average": 1, "tau": 0.5}, "not tau and average"),
         ({"tau": 0.5, "every": 0}, "every: wants a whole number"),
         ({}, "give one of tau, decay"),
     ],

@@ -37,10 +37,10 @@ class Group(NamedTuple):
 class Fused:
     """The calls that a plan for torch tensors comes to."""
 
-    def __init__(self, groups: list[Group], copies: Group, guards: Guards) -> None:
+    def __init__(self, groups: list[Group], copies: Group) -> None:
         import torch
 
-        self._torch, self._groups, self._copies, self._guards = torch, groups, copies, guards
+        self._torch, self._groups, self._copies = torch, groups, copies
 
     @staticmethod
     def of(plan: Plan) -> Fused | None:
@@ -58,7 +58,7 @@ class Fused:
                 group = groups.setdefault((here.device, here.dtype, tau), Group(tau, [], []))
             group.targets.append(here)
             group.onlines.append(there)
-        return Fused(list(groups.values()), copies, Guards(plan))
+        return Fused(list(groups.values()), copies)
 
     def __call__(self, n: int) -> None:
         """Make n updates at once."""
@@ -70,10 +70,6 @@ class Fused:
                     torch._foreach_lerp_(targets, onlines, here)
             if n and self._copies.targets:
                 torch._foreach_copy_(self._copies.targets, self._copies.onlines)
-
-    def stale(self) -> bool:
-        """Whether a model got other tensors since."""
-        return self._guards.broken()
 
     def stall(self) -> dict[str, int]:
         """How many elements the next update would change, and how many that differ it would not."""
@@ -147,7 +143,8 @@ class Guards:
     """
 
     def __init__(self, plan: Plan) -> None:
-        found = [x for source in plan.sources.values() for x in _held(source)]
+        live = [s for s in plan.sources.values() if hasattr(s, "tensors")]
+        found = [x for source in live for x in _held(source)]
         self._owners = [owner for owner, _ in found]
         self._keys = [key for _, key in found]
         self._tensors = [owner[key] for owner, key in found]

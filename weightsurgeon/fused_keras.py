@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from .errors import OutputError
-from .fused import Guards, Pair, many, pairs_of
+from .fused import Pair, many, pairs_of
 from .plan import Plan
 
 
 class FusedKeras:
     """One graph of all assignments; the fractions are its input, so that n may change."""
 
-    def __init__(self, pairs: list[Pair], guards: Guards) -> None:
+    def __init__(self, pairs: list[Pair]) -> None:
         import tensorflow as tf
 
-        self._tf, self._guards = tf, guards
+        self._tf = tf
         self._taus = sorted({p.tau for p in pairs})
         moves = [(self._taus.index(p.tau), p.target, p.online) for p in pairs]
 
@@ -35,7 +35,7 @@ class FusedKeras:
         pairs = pairs_of(plan)
         if not pairs or not all(hasattr(x, "assign") for p in pairs for x in p[1:]):
             return None
-        return FusedKeras(pairs, Guards(plan))
+        return FusedKeras(pairs)
 
     def __call__(self, n: int) -> None:
         """Make n updates at once."""
@@ -46,10 +46,6 @@ class FusedKeras:
             rests = [1 - tau for tau in taus]
             self._inputs = {n: [self._tf.constant(x, self._tf.float64) for x in (taus, rests)]}
         self._update(*self._inputs[n])
-
-    def stale(self) -> bool:
-        """Whether a model got other variables since."""
-        return self._guards.broken()
 
     def stall(self) -> dict[str, int]:
         """Not measured here."""

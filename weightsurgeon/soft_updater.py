@@ -14,7 +14,7 @@ from typing import Any
 
 from .errors import OutputError, PlanError, shown
 from .expr import LEAF, Expr
-from .fused import Fused
+from .fused import Fused, Guards
 from .fused_keras import FusedKeras
 from .mapping.yaml_data import load
 from .plan import Plan, Target
@@ -22,18 +22,19 @@ from .steps.reading import read_job
 from .steps.sides import opened
 from .steps.soft_update import plan as planned
 from .steps.work import Work
+from .stored import MODES, Stored
 from .writing import write_in_place
 
-_LATER = ("average", "storage")  # keys of files that count or store beside the models
+_WANTS = f"keep | {' | '.join(MODES)} | {{stochastic: {{seed: n}}}}"
 
 
 class SoftUpdater:
     """Moves the tensors of a live target towards those of its online twin, in place.
 
     `keys` are those of the step `soft_update`: `tau` or `decay`, `roles`, `rules`, `match`,
-    `mapping`, `nonfinite`; or `plan`, a YAML file or dict of one such step of the states `online`
-    and `target`. Everything is checked here, from names, shapes and dtypes; the Parameters and
-    Variables stay the same objects, and autograd sees nothing.
+    `mapping`, `nonfinite`, `average`, `storage`; or `plan`, a YAML file or dict of one such step of
+    the states `online` and `target`. Everything is checked here, from names, shapes and dtypes; the
+    Parameters and Variables stay the same objects, and autograd sees nothing.
 
     Live differs from files in two things: a fused multiply-add may move the last bit, and NaN, Inf
     and −0 follow the formula.
@@ -63,11 +64,13 @@ class SoftUpdater:
             raise OutputError(f"give a plan or keys, not both: {', '.join(sorted(keys))}")
         self.online, self.target, self.every = online, target, every
         self.keys = keys if plan is None else keys_of(plan)
-        for key in _LATER:
-            if self.keys.get(key, "keep") != "keep":
-                raise OutputError(f"{key}: is not built for live models yet; files have it")
+        self.storage: Any = self.keys.pop("storage", "keep")
         self.calls = self.updates = 0
+        self._first = self.keys.pop("average", None)
+        if self._first is not None and (type(self._first) is not int or self._first < 0):
+            raise OutputError(f"average: wants a whole number, not {shown(str(self._first))}")
         self._plans: dict[int, Plan] = {}
+        self._stored: Stored | None = None
         self._fused: Fused | FusedKeras | None = None
         self._bind()
 
@@ -79,18 +82,24 @@ class SoftUpdater:
         self.calls += 1
         if self.calls % self.every:
             return False
-        if self._fused is None:
-            if n:
-                plan = self._plan(n)
-                write_in_place(plan, plan.sources["target"])  # type: ignore[arg-type]
-        elif self._fused.stale():
+        if self._guards.broken():
             self._bind()
-            self.calls -= 1
-            return self.step(n)
-        else:
+        if self._fused is not None:
             self._fused(n)
-        self.updates += n
+            self.updates += n
+            return True
+        for each in [1] * n if self._first is not None else [n] * bool(n):
+            self._run(each)
+            self.updates += each
         return True
+
+    def _run(self, n: int) -> None:
+        """Make n updates at once by running the plan."""
+        plan = self._plan(n)
+        if self._stored is not None:
+            self._stored(plan)
+        else:
+            write_in_place(plan, plan.sources["target"])  # type: ignore[arg-type]
 
     def stall(self) -> dict[str, int]:
         """Of the elements that move: how many the next update would change, how many it would not.
@@ -101,12 +110,23 @@ class SoftUpdater:
             raise OutputError("stall is measured where torch updates in one call, so far")
         return self._fused.stall()
 
-    def state_dict(self) -> dict[str, int]:
-        """What is needed to go on after a restart: the counts of calls and updates."""
-        return {"calls": self.calls, "updates": self.updates}
+    def state_dict(self) -> dict[str, Any]:
+        """What is needed to go on after a restart: the counts of calls and updates, and with a
+        storage beside the target the arrays it keeps, by name."""
+        state: dict[str, Any] = {"calls": self.calls, "updates": self.updates}
+        if self._stored is not None:
+            state["stored"] = {name: kept.copy() for name, kept in self._stored.kept.items()}
+        return state
 
-    def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go on where `state_dict` was taken."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken.
+
+        Errors: OutputError where what it kept is not of this target, or of another storage.
+        """
+        if (self._stored is not None) != ("stored" in state):
+            raise OutputError("the state was taken with another storage")
+        if self._stored is not None:
+            self._stored.load(state["stored"])
         self.calls, self.updates = int(state["calls"]), int(state["updates"])
 
     def _bind(self) -> None:
@@ -114,12 +134,28 @@ class SoftUpdater:
         self._fused = None
         plan = self._plan(1)
         _refuse_shared(plan)
-        self._fused = Fused.of(plan) or FusedKeras.of(plan)
+        self._guards = Guards(plan)
+        if self.storage in MODES:
+            fresh = Stored(self.storage, plan)
+            if self._stored is not None and self._stored.fits(fresh.kept):
+                fresh.load(self._stored.kept)
+            self._stored = fresh
+        elif self.storage == "keep" and self._first is None:
+            self._fused = Fused.of(plan) or FusedKeras.of(plan)
 
     def _plan(self, n: int) -> Plan:
-        """The plan of n updates at once into the live target."""
-        if n not in self._plans:
-            self._plans[n] = _live_plan(self.online, self.target, {**self.keys, "steps": n})
+        """The plan of n updates at once into the live target; one that depends on how many there
+        were is made anew each time."""
+        keys = {**self.keys, "steps": n}
+        if self._first is not None:
+            keys["average"] = self._first + self.updates
+        if not (isinstance(self.storage, str) and self.storage in ("keep", *MODES)):
+            keys["storage"] = self.storage
+            if not isinstance(self.storage, Mapping):
+                raise OutputError(f"storage: wants {_WANTS}, not {shown(str(self.storage), 60)}")
+        elif self._first is None and n in self._plans:
+            return self._plans[n]
+        self._plans = {n: _live_plan(self.online, self.target, keys, self.updates)}
         return self._plans[n]
 
 
@@ -145,7 +181,7 @@ def keys_of(plan: str | os.PathLike[str] | Mapping[str, Any]) -> dict[str, Any]:
     return keys
 
 
-def _live_plan(online: Any, target: Any, keys: Mapping[str, Any]) -> Plan:
+def _live_plan(online: Any, target: Any, keys: Mapping[str, Any], number: int) -> Plan:
     """The plan of a soft update of live models, as the step of a plan makes it."""
     step = {"nonfinite": "propagate", **keys, "online": "online", "target": "target", "as": "made"}
     output = {"from": "made", "path": "the target"}
@@ -157,7 +193,8 @@ def _live_plan(online: Any, target: Any, keys: Mapping[str, Any]) -> Plan:
     states = {"online": opened(online), "target": opened(target)}
     sources = {name: state.source for name, state in states.items()}
     there = states["target"].source
-    work = Work(states, sources, Target(there.path, there.container, template=there), read.place)
+    where = Target(there.path, there.container, template=there)
+    work = Work(states, sources, where, read.place, number)
     return planned(read.given, work)
 
 
