@@ -41,7 +41,7 @@ ROOMS = {
     "conventions": "conventions neutral",
     "opening": "opening",
     "plan": "plan pending encoding",
-    "execute": "execute copies reducing",
+    "execute": "execute copies reducing foldings",
     "outcome": "outcome costs",
     "mapping": "mapping",
     "comparison": "comparison",

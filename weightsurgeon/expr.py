@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .errors import SpecError
 from .spec import TensorSpec
@@ -68,7 +68,7 @@ class Reduce:
     """A reduction is the second kind of row: many blocks in, one small result out.
 
     infer    specs of the inputs, params → nothing, or `SpecError`
-    start    params → the empty state; a span of runs is folded into one of its own
+    start    params → the empty state of a span; `Again` where the first pass shall see a part only
     fold     state, flat index of the run's first element, values of the run → state. Runs are
              fixed by the tensor and not by the executor's blocks, so results never depend on them
     merge    state of all that came before, state of what follows → state
@@ -83,11 +83,14 @@ class Reduce:
     finish: Callable[[Any], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
-    """What `finish` returns when it needs another pass, with the state to start it from."""
+GLANCE = (-1, -1)  # the part of which only some neighbours of each run are looked at
+
+
+class Again(NamedTuple):
+    """Another pass from this state, over everything or the spans that a flat range touches."""
 
     state: Any
+    part: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +225,7 @@ def array(values: Any, name: str = "array", axes: Any = None) -> Expr:
 
     from .spec import dtype_of
 
-    values = np.asarray(values)
-    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    values = (given := np.asarray(values)).astype(given.dtype.newbyteorder("="), copy=False)
     return leaf(_Values(values), name, TensorSpec(dtype_of(values.dtype), values.shape, axes))
 
 
@@ -244,7 +246,5 @@ def show(expr: Expr) -> str:
 
     if expr.op is LEAF:
         return shown(expr.params["name"])
-    words = [show(x) for x in expr.inputs]
-    said = {k: v for k, v in expr.params.items() if v is not None and k != "tally"}
-    words += [f"{key}={shown(value)}" for key, value in said.items()]
-    return f"{expr.op.name}({', '.join(words)})"
+    said = (f"{k}={shown(v)}" for k, v in expr.params.items() if v is not None and k != "tally")
+    return f"{expr.op.name}({', '.join([*map(show, expr.inputs), *said])})"

@@ -1,8 +1,7 @@
-"""Numbers as keys: unsigned integers that are ordered as the numbers are, and their histograms.
+"""Numbers as keys: unsigned integers that are ordered as the numbers are.
 
 The bits of an IEEE number without its sign grow with its magnitude, so the k-th smallest of any
-number of values is found digit by digit, each by one histogram: exact, in constant memory, for
-bfloat16 beside float64 (`KINDS`).
+number of values is found by comparing integers: exactly, bfloat16 beside float64 (`KINDS`).
 """
 
 from __future__ import annotations
@@ -20,27 +19,22 @@ if TYPE_CHECKING:
 
 
 class Kind(NamedTuple):
-    """How values become keys: the bits of each digit, most significant first; the key from which
-    on they are not finite (None: all are)."""
+    """How values become keys: of how many bits; from which key on they are not finite (None: all
+    are)."""
 
-    digits: tuple[int, ...]
+    bits: int
     infinite: int | None = None
-
-    @property
-    def bits(self) -> int:
-        """The bits of a key."""
-        return sum(self.digits)
 
 
 KINDS = {
-    "bfloat16": Kind((15,), 0x7F80),
-    "float16": Kind((15,), 0x7C00),
-    "float32": Kind((15, 16), 0x7F80_0000),
-    "float64": Kind((15, 16, 16, 16), 0x7FF0_0000_0000_0000),
-    "square": Kind((15, 16, 16, 16), 0x7FF0_0000_0000_0000),  # |z|² of complex64
-    "signed32": Kind((16, 16)),
-    "signed64": Kind((16, 16, 16, 16)),
-    "hash": Kind((16, 16, 16, 16)),
+    "bfloat16": Kind(15, 0x7F80),
+    "float16": Kind(15, 0x7C00),
+    "float32": Kind(31, 0x7F80_0000),
+    "float64": Kind(63, 0x7FF0_0000_0000_0000),
+    "square": Kind(63, 0x7FF0_0000_0000_0000),  # |z|² of complex64
+    "signed32": Kind(32),
+    "signed64": Kind(64),
+    "hash": Kind(64),
 }
 _NARROW = ("bfloat16", "float16", "float32")
 
@@ -88,6 +82,21 @@ def keys(values: Array, kind: str) -> Array:
     return _signed(values, "f4" if kind == "signed32" else "f8")
 
 
+def keys_of_run(values: Array, kind: str) -> Array:
+    """As `keys`, of at most `packed.PIECE` values, in a buffer of the thread where that pays."""
+    import numpy as np
+
+    from .packed import buffer
+
+    if kind == "float32" and values.dtype.name == "float32":
+        out = buffer("keys", values.size, "u4")
+        return np.bitwise_and(values.view("u4"), np.uint32(0x7FFF_FFFF), out=out)
+    if kind in ("bfloat16", "float16"):
+        out = buffer("keys", values.size, "u2")
+        return np.bitwise_and(values.view("u2"), np.uint16(0x7FFF), out=out)
+    return keys(values, kind)
+
+
 def _magnitudes32(values: Array) -> Array:
     import numpy as np
 
@@ -128,20 +137,18 @@ def finite(values: Array) -> Array:
     return found
 
 
-def histogram(found: Array, kind: str, level: int, prefix: int) -> Array:
-    """How often each digit stands at a level, among the keys whose digits above are `prefix`."""
-    import numpy as np
-
-    digits = KINDS[kind].digits
-    shift = sum(digits[level + 1 :])
-    bins = 1 << digits[level]
-    found = found.reshape(-1)
-    word = found.dtype.type
-    if level:
-        found = found[(found >> word(shift + digits[level])) == word(prefix)]
-    found = found >> word(shift) if shift else found
-    found = found & word(bins - 1) if level else found
-    return np.bincount(found.astype(np.intp, copy=False), minlength=bins)
+def all_finite(values: Array) -> bool:
+    """Whether no value is NaN or infinite: by their bits, both signs, without a copy of them."""
+    name = values.dtype.name
+    if name not in _NARROW or not values.flags.c_contiguous:
+        return bool(finite(values).all())
+    first, top = KINDS[name].infinite or 0, 1 << (8 * values.itemsize - 1)
+    size = values.itemsize
+    positive, negative = (
+        values.view(f"i{size}").max(initial=0),
+        values.view(f"u{size}").max(initial=0),
+    )
+    return int(positive) < first and int(negative) < top + first
 
 
 def ranks_below(found: Array, at_least: int) -> Array:

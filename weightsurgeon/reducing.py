@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from copy import deepcopy
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .blocks import fitting
 from .errors import PlanError, SurgeryError
-from .expr import Again, Expr, evaluate, leaves
-from .pending import Pending, Reduction, sources_of, waves
+from .expr import GLANCE, Expr, evaluate
+from .foldings import Folding, Group, Member, grouped
+from .pending import Reduction, sources_of, waves
 from .plan import Plan
 from .workers import SCRATCH_BYTES, WORKERS, Workspace, in_parallel
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 RUN_ELEMENTS = 65_536  # what a reduction folds at a time
 SPAN_RUNS = 64  # what is folded into one state
+GLANCED = 1024  # of each run, where a reduction only wants a glance
 AHEAD = 16  # spans that may be folded before the one whose turn it is: bounds the states
 
 Progress = Callable[[int], None]
@@ -57,114 +57,9 @@ def reduce(
     done = progress or (lambda nbytes: None)
     foldings = {key: Folding(one) for key, one in wave.items()}
     while open_ := [folding for folding in foldings.values() if not folding.finished]:
-        _pass(open_, done, workers)
+        glances = [folding for folding in open_ if folding.part == GLANCE]
+        _pass(glances or open_, done, workers)  # what they guess is worth waiting for
     return {key: folding.result for key, folding in foldings.items()}
-
-
-class Folding:
-    """A reduction on its way: states of spans come in any order and are merged in theirs."""
-
-    def __init__(self, reduction: Reduction) -> None:
-        self.reduction, self.finished, self.result = reduction, False, None
-        self._again: Again | None = None
-        self._lock = threading.Lock()
-
-    def fresh(self) -> Any:
-        """The state in which a span starts."""
-        if self._again is not None:
-            return deepcopy(self._again.state)
-        return self.reduction.row.start(**self.reduction.params)
-
-    def expect(self, spans: int) -> None:
-        """A pass begins, with so many spans; with none it is over already."""
-        self._spans, self._next = spans, 0
-        self._waiting: dict[int, Any] = {}
-        self._state: Any = None
-        if not spans:
-            self._finish(self.fresh())
-
-    def post(self, index: int, state: Any) -> None:
-        """The state of a span: merged when all before it are, and the last one ends the pass."""
-        with self._lock:
-            self._waiting[index] = state
-            while self._next in self._waiting:
-                later = self._waiting.pop(self._next)
-                merge = self.reduction.row.merge
-                self._state = merge(self._state, later) if self._next else later
-                self._next += 1
-            if self._next == self._spans:
-                state, self._state = self._state, None
-                self._finish(state)
-
-    def _finish(self, state: Any) -> None:
-        result = self.reduction.row.finish(state)
-        self._again = result if isinstance(result, Again) else None
-        self.finished, self.result = self._again is None, result
-
-
-class Member(NamedTuple):
-    """A part of a reduction: where its flat index and its spans begin."""
-
-    folding: Folding
-    inputs: tuple[Expr, ...]
-    offset: int
-    first_span: int
-
-
-@dataclass
-class Group:
-    """Parts that read the same tensors, to be folded from one read of them."""
-
-    size: int
-    members: list[Member] = field(default_factory=list)
-
-    def exprs(self) -> tuple[list[Expr], list[list[int]]]:
-        """The different expressions that are read, and which of them each member folds."""
-        exprs, where = list[Expr](), list[list[int]]()
-        for member in self.members:
-            for x in member.inputs:
-                if x not in exprs:
-                    exprs.append(x)
-            where.append([exprs.index(x) for x in member.inputs])
-        return exprs, where
-
-
-def _grouped(foldings: Iterable[Folding]) -> list[Group]:
-    groups = dict[int, Group]()  # by identity: in the order in which their tensors first come
-    homes: dict[tuple[object, ...], Group] = {}
-    for folding in foldings:
-        offset = span = 0
-        for inputs in folding.reduction.parts:
-            (size,) = inputs[0].spec.shape
-            member = Member(folding, inputs, offset, span)
-            offset, span = offset + size, span - (-size // (RUN_ELEMENTS * SPAN_RUNS))
-            if size:
-                _place(member, size, groups, homes)
-        folding.expect(span)
-    return list(groups.values())
-
-
-def _place(
-    member: Member, size: int, groups: dict[int, Group], homes: dict[tuple[object, ...], Group]
-) -> None:
-    """Put a part to those that read one of its tensors; what it connects becomes one group."""
-    keys = [(size, *key) for x in member.inputs for key in _tensors(x, size)]
-    found = list({id(homes[key]): homes[key] for key in keys if key in homes}.values())
-    group = found[0] if found else Group(size)
-    groups.setdefault(id(group), group)
-    for other in found[1:]:
-        group.members += other.members
-        del groups[id(other)]
-        homes.update({key: group for key, home in homes.items() if home is other})
-    group.members.append(member)
-    homes.update(dict.fromkeys(keys, group))
-
-
-def _tensors(expr: Expr, size: int) -> Iterator[tuple[object, ...]]:
-    """What makes two expressions neighbours: the big tensors they read, not a scalar or a row."""
-    for x in leaves(expr):
-        if x.spec.size >= size and not isinstance(x.params["source"], Pending):
-            yield id(x.params["source"]), x.params["name"]
 
 
 class Span(NamedTuple):
@@ -204,7 +99,7 @@ class _Turns:
 
 def _pass(foldings: list[Folding], done: Progress, workers: int) -> None:
     """One pass over the tensors of some reductions."""
-    turns = _Turns(_grouped(foldings))
+    turns = _Turns(grouped(foldings, RUN_ELEMENTS * SPAN_RUNS))
 
     def work(span: Span, space: Workspace) -> None:
         try:
@@ -216,25 +111,45 @@ def _pass(foldings: list[Folding], done: Progress, workers: int) -> None:
 
 
 def _fold(span: Span, space: Workspace, done: Progress) -> None:
-    """Fold a span of a group, in blocks of whole runs that fit the worker's memory."""
-    exprs, where = span.group.exprs()
-    members = span.group.members
-    states = [member.folding.fresh() for member in members]
+    """Fold a span of a group into a state for each that wants it."""
+    seen, others = list[Member](), list[Member]()
+    for member in span.group.members:
+        wanted = member.folding.wants(member.offset + span.lo, member.offset + span.hi)
+        (seen if wanted else others).append(member)
+    states = _states(span, Group(span.group.size, seen), space, done) if seen else []
+    number = span.lo // (RUN_ELEMENTS * SPAN_RUNS)
+    for member in others:
+        member.folding.post(member.first_span + number, None)
+    for member, state in zip(seen, states, strict=True):
+        member.folding.post(member.first_span + number, state)
+
+
+def _states(span: Span, group: Group, space: Workspace, done: Progress) -> list[Any]:
+    """What the members make of a span, in blocks of whole runs that fit the worker's memory."""
+    exprs, where = group.exprs()
+    states = [member.folding.fresh() for member in group.members]
     width = sum(x.spec.dtype.itemsize for x in exprs)
     step = max(1, SCRATCH_BYTES // 4 // width // RUN_ELEMENTS) * RUN_ELEMENTS
-    for lo in range(span.lo, span.hi, step):
-        hi = min(lo + step, span.hi)
+    blocks = ((lo, min(lo + step, span.hi)) for lo in range(span.lo, span.hi, step))
+    if group.members[0].folding.part == GLANCE:
+        blocks = (_glanced(lo, span.hi) for lo in range(span.lo, span.hi, RUN_ELEMENTS))
+    for lo, hi in blocks:
         space.reset()
         values = [_evaluated(x, lo, hi, space) for x in exprs]
-        for i, member in enumerate(members):
+        for i, member in enumerate(group.members):
             row, mine = member.folding.reduction.row, [values[j] for j in where[i]]
             for at in range(0, hi - lo, RUN_ELEMENTS):
                 runs = (v[at : at + RUN_ELEMENTS] for v in mine)
                 states[i] = row.fold(states[i], member.offset + lo + at, *runs)
         done(values[0].nbytes)
-    number = span.lo // (RUN_ELEMENTS * SPAN_RUNS)
-    for member, state in zip(members, states, strict=True):
-        member.folding.post(member.first_span + number, state)
+    return states
+
+
+def _glanced(lo: int, end: int) -> tuple[int, int]:
+    """Some neighbours of a run, not the same ones in each: columns may repeat with the runs."""
+    size = min(RUN_ELEMENTS, end - lo)
+    at = lo + min(lo // RUN_ELEMENTS * 37 % SPAN_RUNS * GLANCED, max(0, size - GLANCED))
+    return at, min(at + GLANCED, lo + size)
 
 
 def _evaluated(expr: Expr, lo: int, hi: int, space: Workspace) -> Array:

@@ -12,9 +12,12 @@ from typing import Any
 
 from ..errors import SpecError
 from ..expr import Block, Expr, Op, apply, block_shape
-from ..ranking import keys, magnitude_kind, ranks_below, refuse_unprunable
+from ..ranking import keys, keys_of_run, magnitude_kind, ranks_below, refuse_unprunable
 from ..spec import TensorSpec, dtype_of
+from .elementwise import pieces
+from .masking import flat_range
 from .ranking import Amount
+from .scattering import flat_indices
 
 Specs = tuple[TensorSpec, ...]
 
@@ -50,19 +53,17 @@ def _kept(expr: Expr, block: Block, values: Sequence[Any]) -> Any:
     import numpy as np
 
     scores, key, last = values
-    found = keys(np.asarray(scores), expr.params["kind"])
-    threshold, end = found.dtype.type(key[()]), int(last[()]) - expr.params["offset"]
-    stays = np.asarray(found >= threshold)
-    if end < 0:
-        return stays
-    if end >= expr.spec.size - 1:
-        return np.asarray(found > threshold)
-    ties = np.nonzero(found == threshold)
-    flat = np.zeros(len(ties[0]) if ties else 0, np.int64)
-    for size, (lo, _), index in zip(expr.spec.shape, block, ties, strict=True):
-        flat = flat * size + (index + lo)
-    gone = flat <= end
-    stays[tuple(index[gone] for index in ties)] = False
+    kind, end = expr.params["kind"], int(last[()]) - expr.params["offset"]
+    first, behind = flat_range(expr.spec.shape, block)
+    scores = np.ascontiguousarray(scores)
+    stays, flat = np.empty(scores.shape, bool), scores.reshape(-1)
+    for part in pieces(flat.size):
+        found = keys_of_run(flat[part], kind)
+        beyond = np.greater if end >= behind - 1 else np.greater_equal
+        beyond(found, found.dtype.type(key[()]), out=stays.reshape(-1)[part])
+    if first <= end < behind - 1:  # the last tie that goes is in this block
+        ties = keys(flat, kind) == key[()]
+        stays.reshape(-1)[ties & (flat_indices(expr.spec.shape, block) <= end)] = False
     return stays
 
 

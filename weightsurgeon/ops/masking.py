@@ -10,6 +10,7 @@ from ..expr import Block, Expr, Op, apply, block_shape
 from ..ranking import finite, refuse_unprunable
 from ..spec import TensorSpec, dtype_of
 from ..tally import Tally
+from .elementwise import pieces, result_of
 from .movement import reshape
 
 Specs = tuple[TensorSpec, ...]
@@ -36,15 +37,41 @@ def _masked_infer(specs: Specs, tally: Tally | None = None) -> TensorSpec:
     return x
 
 
+def _masked_pull(expr: Expr, block: Block) -> list[Block | None]:
+    """A mask that is made of x itself is made of the block of x that is there already."""
+    x, mask = expr.inputs
+    own = mask.inputs[:1] == (x,) and mask.op.pull(mask, block)[0] == block
+    return [block, None if own else block]
+
+
 def _masked(expr: Expr, block: Block, values: Sequence[Any]) -> Any:
     import numpy as np
 
     x, mask = values
-    made = chosen(x, mask)
-    if (tally := expr.params.get("tally")) is not None:
-        changed = np.count_nonzero(_words(x) != _words(made))
-        tally.add(changed=changed, zeros=made.size - _nonzeros(made))
-    return made
+    if mask is None:
+        made = expr.inputs[1]
+        others = [i.numpy() for i in made.inputs[1:]]
+        mask = made.op.compute(made, block, [x, *others])
+    tally = expr.params.get("tally")
+    if x.dtype.kind == "c" or not (x.flags.c_contiguous and mask.flags.c_contiguous):
+        made = chosen(x, mask)
+        if tally is not None:
+            changed = int(np.count_nonzero(_words(x) != _words(made)))
+            tally.add(changed=changed, zeros=int(np.count_nonzero(made == made.dtype.type(0))))
+        return made
+    out = result_of(expr.spec, block, x)
+    flat, bits, to = (v.reshape(-1) for v in (x, mask, out))
+    changed = zeros = 0
+    for part in pieces(flat.size):
+        before = int(np.count_nonzero(_words(flat[part])))
+        new = _words(to[part])
+        np.multiply(_words(flat[part]), bits[part], out=new, dtype=new.dtype)
+        after = int(np.count_nonzero(new))
+        changed += before - after
+        zeros += new.size - after + _negative_zeros(to[part])
+    if tally is not None:
+        tally.add(changed=changed, zeros=zeros)
+    return out
 
 
 def _words(x: Any) -> Any:
@@ -53,13 +80,13 @@ def _words(x: Any) -> Any:
     return x.view(word) if word and x.dtype.kind != "c" else x
 
 
-def _nonzeros(x: Any) -> int:
+def _negative_zeros(x: Any) -> int:
     import numpy as np
 
+    if x.dtype.name.endswith("fnuz"):
+        return 0  # there it is NaN
     words = _words(x)
-    if words is x or x.dtype.name.endswith("fnuz"):  # where 0x80 is NaN
-        return int(np.count_nonzero(x != x.dtype.type(0)))
-    return int(np.count_nonzero(words << words.dtype.type(1)))  # without the sign
+    return int(np.count_nonzero(words == words.dtype.type(1 << (8 * words.itemsize - 1))))
 
 
 def chosen(x: Any, mask: Any) -> Any:
@@ -73,7 +100,7 @@ def chosen(x: Any, mask: Any) -> Any:
     return np.multiply(x.view(word), mask, dtype=word).view(x.dtype)
 
 
-MASKED = Op("masked", _masked_infer, lambda expr, block: [block, block], _masked)
+MASKED = Op("masked", _masked_infer, _masked_pull, _masked)
 
 
 def finite_or_zero(x: Expr) -> Expr:
@@ -161,23 +188,23 @@ def _unpacked_infer(specs: Specs, shape: tuple[int, ...], axes: Any) -> TensorSp
     return spec
 
 
-def _flat_range(expr: Expr, block: Block) -> tuple[int, int]:
+def flat_range(shape: Sequence[int], block: Block) -> tuple[int, int]:
     """The flat indices from the first element of a block to behind its last."""
     lo = hi = 0
-    for size, (a, b) in zip(expr.spec.shape, block, strict=True):
+    for size, (a, b) in zip(shape, block, strict=True):
         lo, hi = lo * size + a, hi * size + b - 1
     return lo, hi + 1
 
 
 def _unpacked_pull(expr: Expr, block: Block) -> list[Block]:
-    lo, hi = _flat_range(expr, block)
+    lo, hi = flat_range(expr.spec.shape, block)
     return [((lo // 8, -(-hi // 8)),)]
 
 
 def _unpacked(expr: Expr, block: Block, values: Sequence[Any]) -> Any:
     import numpy as np
 
-    lo, hi = _flat_range(expr, block)
+    lo, hi = flat_range(expr.spec.shape, block)
     bits = np.unpackbits(np.ascontiguousarray(values[0]))[lo % 8 :][: hi - lo].view(bool)
     strides = []
     for axis in range(len(block)):

@@ -1,20 +1,24 @@
-"""The k-th smallest of many tensors, exactly, in constant memory: a threshold and a tie quota.
+"""The k-th smallest of many tensors, exactly, in bounded memory: a threshold and a tie quota.
 
-Each pass counts one digit of the keys (`ranking`) among those that share the digits found so far.
-If not all that equal the threshold go, one more pass finds the place of the last one that does.
+A glance at one value of 64 tells between which keys (`ranking`) the k-th will lie: a window. One
+pass counts what lies below it, and holds or counts what lies in it; where that does not decide,
+the window is narrowed. If not all that equal the threshold go, the span in which the last of them
+lies is read once more.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import replace
 from fractions import Fraction
-from math import floor
+from math import floor, sqrt
 from typing import Any, NamedTuple
 
 from ..errors import SpecError
-from ..expr import Again, Reduce
-from ..ranking import KINDS, histogram, keys, refuse_unprunable
+from ..expr import GLANCE, Again, Reduce
+from ..ranking import KINDS, refuse_unprunable
 from ..spec import TensorSpec
+from . import windows
+from .windows import State, Window, close, fold, locate, merge
 
 
 class Rank(NamedTuple):
@@ -63,25 +67,6 @@ class Amount(NamedTuple):
         return k
 
 
-@dataclass
-class _State:
-    """What a pass knows. `pieces`: places of ties in runs whose turn has not come, as bits."""
-
-    kind: str
-    n: int
-    amount: Amount
-    prefix: int = 0
-    need: int = 0
-    level: int = 0
-    counts: Any = None
-    zeros: int = 0
-    k: int = 0
-    ties: int = 0
-    seen: int = 0
-    last: int | None = None
-    pieces: list[tuple[int, int, Any]] = field(default_factory=list)
-
-
 def _infer(specs: tuple[TensorSpec, ...], kind: str, n: int, **amount: Any) -> None:
     (x,) = specs
     if kind == "hash":
@@ -89,92 +74,108 @@ def _infer(specs: tuple[TensorSpec, ...], kind: str, n: int, **amount: Any) -> N
     refuse_unprunable(x.dtype)
 
 
-def _start(kind: str, n: int, **amount: Any) -> _State:
-    return _State(kind, n, Amount(**amount))
-
-
-def _fold(state: _State, start: int, values: Any) -> _State:
-    import numpy as np
-
-    found = keys(values, state.kind)
-    if state.level < len(KINDS[state.kind].digits):
-        if not state.level:
-            state.zeros += found.size - int(np.count_nonzero(found))
-        counts = histogram(found, state.kind, state.level, state.prefix)
-        state.counts = counts if state.counts is None else np.add(state.counts, counts, counts)
+def _start(kind: str, n: int, **amount: Any) -> State | Again:
+    every = Window(0, 1 << KINDS[kind].bits)
+    state = State(kind, n, Amount(**amount), window=every)
+    if n <= windows.SMALL:
         return state
-    equal = found == state.prefix
-    count = int(np.count_nonzero(equal))
-    if count:
-        state.pieces.append((start, count, np.packbits(equal)))
-    return state
+    return Again(replace(state, aim="glance"), GLANCE)
 
 
-def _merge(state: _State, later: _State) -> _State:
-    if state.level < len(KINDS[state.kind].digits):
-        if state.counts is None or later.counts is None:
-            state.counts = later.counts if state.counts is None else state.counts
-        else:
-            state.counts += later.counts
-        state.zeros += later.zeros
-        return state
-    _locate(state)  # all that came before is in `state`, so its turn has come
-    state.pieces = later.pieces
-    return state
+# -- the end of a pass -----------------------------------------------------------------------
 
 
-def _locate(state: _State) -> None:
-    """Count the ties run by run up to the last that is taken."""
+def _finish(state: State) -> Rank | Again:
+    if state.aim == "locate":
+        locate(state)
+        return state.found._replace(last=-1 if state.last is None else state.last)  # type: ignore[union-attr]
+    close(state)
+    if state.aim == "glance":
+        return _again(state, _guess(state))
+    lo, size, shift = state.window
+    if state.first:
+        state.k = state.amount.of(state.n, state.zeros)
+        if state.k == 0:
+            return Rank(0, -1, state.n, state.zeros, 0, 0, 0)
+    most = KINDS[state.kind].infinite
+    if most is not None and lo + size > most and state.k > (finite := state.n - state.infinite):
+        text = f"{state.k} are to be pruned, but only {finite} of {state.n} values are finite"
+        raise SpecError(text, "quota")
+    if state.k == state.n and lo + size == 1 << KINDS[state.kind].bits:
+        return Rank(lo + size - 1, state.n, state.n, state.zeros, state.k, 0, 0)
+    if state.k <= state.below:
+        return _again(state, _counted(0, lo))
+    if state.k > state.below + state.inside:
+        return _again(state, _counted(lo + size, (1 << KINDS[state.kind].bits) - lo - size))
+    if shift < 0 and state.parts is None:
+        return _again(state, _counted(lo, size))
+    return _chosen(state)
+
+
+def _guess(state: State) -> Window:
+    """Where the k-th key will lie, by those that were looked at."""
     import numpy as np
 
-    for start, count, bits in state.pieces:
-        if state.last is None and state.seen + count >= state.need:
-            at = np.flatnonzero(np.unpackbits(bits))[state.need - state.seen - 1]
-            state.last = start + int(at)
-        state.seen += count
-    state.pieces = []
+    sample = np.concatenate([x.keys for x in state.parts or ()])
+    state.parts = []
+    sample.sort()
+    zeros = int(np.searchsorted(sample, sample.dtype.type(1)))
+    k = state.amount.of(state.n, zeros * state.n // sample.size)
+    p = k / state.n
+    at = int(p * sample.size)
+    about = 8 + int(8 * sqrt(sample.size * p * (1 - p)))  # eight standard deviations
+    lo = int(sample[at - about]) if at > about else 0
+    hi = int(sample[at + about]) + 1 if at + about < sample.size else 1 << KINDS[state.kind].bits
+    return Window(lo, hi - lo, 0 if hi - lo <= windows.BINS else -1)
 
 
-def _finish(state: _State) -> Rank | Again:
+def _counted(lo: int, size: int) -> Window:
+    """A window that is counted in as fine bins as there may be."""
+    return Window(lo, size, max(0, (size - 1).bit_length() - windows.BINS.bit_length() + 1))
+
+
+def _again(state: State, window: Window) -> Again:
+    first = state.first and state.aim == "glance"
+    fresh = State(state.kind, state.n, state.amount, "count", window, first)
+    return Again(replace(fresh, zeros=0 if first else state.zeros, k=state.k))
+
+
+def _chosen(state: State) -> Rank | Again:
+    """The k-th is in the window: its key, or the bin it is in."""
     import numpy as np
 
-    kind = KINDS[state.kind]
-    if state.level == len(kind.digits):
-        _locate(state)
-        return _ranked(state, state.last if state.last is not None else -1)
-    if not state.level:
-        decided = _decided(state)
-        if decided is not None:
-            return decided
-    total = np.cumsum(state.counts)
-    digit = int(np.searchsorted(total, state.need))
-    state.ties = int(state.counts[digit])
-    state.need -= int(total[digit]) - state.ties
-    state.prefix = state.prefix << kind.digits[state.level] | digit
-    state.level, state.counts = state.level + 1, None
-    if state.level == len(kind.digits) and state.ties == state.need:
-        return _ranked(state, state.n)
-    return Again(state)
+    need, (lo, _, shift) = state.k - state.below, state.window
+    if shift < 0:
+        held = np.concatenate([x.keys for x in state.parts or () if x.keys is not None])
+        held.partition(need - 1)
+        digit = held[need - 1]
+        before, ties = int(np.count_nonzero(held < digit)), int(np.count_nonzero(held == digit))
+    else:
+        total = np.cumsum(state.counts)
+        digit = int(np.searchsorted(total, need))
+        ties = int(state.counts[digit])
+        before = int(total[digit]) - ties
+    if shift > 0:
+        return _again(state, _counted(lo + (int(digit) << shift), 1 << shift))
+    rank = Rank(lo + int(digit), state.n, state.n, state.zeros, state.k, ties, need - before)
+    if rank.taken == rank.ties:
+        return rank
+    return _in_a_span(state, rank, digit)
 
 
-def _decided(state: _State) -> Rank | None:
-    """The first pass knows k; where none or all go, nothing is left to find."""
-    kind = KINDS[state.kind]
-    state.need = state.k = k = state.amount.of(state.n, state.zeros)
-    if kind.infinite is not None and state.counts is not None:
-        finite = state.n - int(state.counts[kind.infinite >> sum(kind.digits[1:]) :].sum())
-        if k > finite:
-            text = f"{k} are to be pruned, but only {finite} of {state.n} values are finite"
-            raise SpecError(text, "quota")
-    if k == 0:
-        return Rank(0, -1, state.n, state.zeros, 0, 0, 0)
-    if k == state.n:
-        return Rank((1 << kind.bits) - 1, state.n, state.n, state.zeros, k, 0, 0)
-    return None
+def _in_a_span(state: State, rank: Rank, digit: Any) -> Again:
+    """Find the last tie that goes: in the span where the quota ends, if that is known."""
+    import numpy as np
+
+    found = State(state.kind, state.n, state.amount, "locate", found=rank)
+    for part in state.parts or ():
+        of_part = part.counts[digit] if part.counts is not None else 0
+        if part.keys is not None:
+            of_part = np.count_nonzero(part.keys == digit)
+        if found.seen + int(of_part) >= rank.taken:
+            return Again(found, (part.start, part.start + 1))
+        found.seen += int(of_part)
+    return Again(replace(found, seen=0))
 
 
-def _ranked(state: _State, last: int) -> Rank:
-    return Rank(state.prefix, last, state.n, state.zeros, state.k, state.ties, state.need)
-
-
-RANK = Reduce("rank", _infer, _start, _fold, _merge, _finish)
+RANK = Reduce("rank", _infer, _start, fold, merge, _finish)

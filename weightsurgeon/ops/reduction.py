@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..errors import SpecError
 from ..expr import Reduce
-from ..ranking import finite
+from ..ranking import all_finite, finite
 from ..spec import TensorSpec
 
 
@@ -62,9 +62,9 @@ class Found(NamedTuple):
 def _fold_not_finite(state: Found, start: int, x: Any) -> Found:
     import numpy as np
 
-    good = finite(x)
-    if good.all():
+    if all_finite(x):
         return state
+    good = finite(x)
     found = Found(int(x.size - np.count_nonzero(good)), start + int(good.argmin()))
     return _merge_not_finite(state, found)
 
