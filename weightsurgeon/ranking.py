@@ -90,10 +90,12 @@ def keys_of_run(values: Array, kind: str) -> Array:
 
     if kind == "float32" and values.dtype.name == "float32":
         out = buffer("keys", values.size, "u4")
-        return np.bitwise_and(values.view("u4"), np.uint32(0x7FFF_FFFF), out=out)
+        np.bitwise_and(values.view("u4"), np.uint32(0x7FFF_FFFF), out=out)
+        return out
     if kind in ("bfloat16", "float16"):
         out = buffer("keys", values.size, "u2")
-        return np.bitwise_and(values.view("u2"), np.uint16(0x7FFF), out=out)
+        np.bitwise_and(values.view("u2"), np.uint16(0x7FFF), out=out)
+        return out
     return keys(values, kind)
 
 
