@@ -69,8 +69,21 @@ def test_a_subclass_is_what_it_stems_from_and_an_own_class_is_nothing() -> None:
 
 
 def test_a_convolution_by_channel_leaves_its_kind_to_the_other_side() -> None:
-    found = ws.open(chain(d=nn.Conv2d(2, 4, 3, groups=2)))
+    module = chain(d=nn.Conv2d(2, 4, 3, groups=2))
+    found = ws.open(module)
     assert found.meaning("d.weight").kind is None
+    assert [found.meaning(n).role for n in found] == ["kernel", "bias"]  # of either kind
+    ws.prune(module, sparsity=0.5, select={"role": "kernel"})
+    assert int((module.d.weight == 0).sum()) == 18
+    assert not (module.d.bias == 0).any()
+
+
+def test_the_projections_of_an_attention_are_kernels() -> None:
+    module = chain(a=nn.MultiheadAttention(4, 2))
+    nn.init.ones_(module.a.in_proj_bias)
+    ws.prune(module, sparsity=0.5, select={"role": "kernel"})
+    assert int((module.a.in_proj_weight == 0).sum() + (module.a.out_proj.weight == 0).sum()) == 32
+    assert bool((module.a.in_proj_bias == 1).all())
 
 
 def test_levels_and_directions_are_told() -> None:

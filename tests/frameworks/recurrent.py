@@ -71,36 +71,39 @@ def layers(n: Sizes, k: Any, t: Any) -> Case:
     )
 
 
-def convolutional(n: Sizes, k: Any, t: Any) -> Case:
+def convolutional(rank: int) -> Any:
     """A convolutional LSTM: in torch two convolutions, of the input and of the state."""
 
-    class ConvLSTM(t.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            kernel = n.kernel[:2]
-            self.input = t.Conv2d(n.into, 4 * n.out, kernel)
-            self.state = t.Conv2d(n.out, 4 * n.out, kernel, padding="same", bias=False)
+    def build(n: Sizes, k: Any, t: Any) -> Case:
+        kernel, conv = n.kernel[:rank], getattr(t, f"Conv{rank}d")
 
-        def forward(self, x: Any) -> Any:
-            hidden = memory = None
-            for step in x.unbind(2):
-                gates = self.input(step)
-                gates = gates if hidden is None else gates + self.state(hidden)
-                i, f, g, o = gates.chunk(4, 1)
-                kept = 0 if memory is None else f.sigmoid() * memory
-                memory = kept + i.sigmoid() * g.tanh()
-                hidden = o.sigmoid() * memory.tanh()
-            return hidden
+        class ConvLSTM(t.Module):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                self.input = conv(n.into, 4 * n.out, kernel)
+                self.state = conv(n.out, 4 * n.out, kernel, padding="same", bias=False)
 
-    rule = "{layer: x/conv_lstm_cell, to: [x.input, x.state], kind: conv_lstm}"
-    return Case(
-        (3, *n.extent[:2], n.into),
-        [k.ConvLSTM2D(n.out, n.kernel[:2], name="x")],
-        {"x": ConvLSTM()},
-        first=True,
-        there=rule,
-        back="{layer: [x.input, x.state], to: x/conv_lstm_cell, kind: conv_lstm}",
-    )
+            def forward(self, x: Any) -> Any:
+                hidden = memory = None
+                for step in x.unbind(2):
+                    gates = self.input(step)
+                    gates = gates if hidden is None else gates + self.state(hidden)
+                    i, f, g, o = gates.chunk(4, 1)
+                    kept = 0 if memory is None else f.sigmoid() * memory
+                    memory = kept + i.sigmoid() * g.tanh()
+                    hidden = o.sigmoid() * memory.tanh()
+                return hidden
+
+        return Case(
+            (3, *n.extent[:rank], n.into),
+            [getattr(k, f"ConvLSTM{rank}D")(n.out, kernel, name="x")],
+            {"x": ConvLSTM()},
+            first=True,
+            there="{layer: x/conv_lstm_cell, to: [x.input, x.state], kind: conv_lstm}",
+            back="{layer: [x.input, x.state], to: x/conv_lstm_cell, kind: conv_lstm}",
+        )
+
+    return build
 
 
 def distributed(n: Sizes, k: Any, t: Any) -> Case:
@@ -116,6 +119,6 @@ RECURRENT: Table = {
     **{f"{kind}_cells": stacked(kind) for kind in KINDS},
     "rnn_relu": recurrent("rnn", activation="relu"),
     "lstm_layers": layers,
-    "conv_lstm": convolutional,
+    **{f"conv_lstm{rank}d": convolutional(rank) for rank in (1, 2, 3)},
     "time_distributed": distributed,
 }

@@ -115,7 +115,7 @@ TO_TORCH = {
 TO_KERAS = {
     "reset_before": "x.weight_hh_l0 → x/gru_cell/recurrent_kernel: reset_after=False: it resets",
     "other_activation": "x.weight_hh_l0 → x/lstm_cell/recurrent_kernel: activation=relu",
-    "stack_both_ways": r"x.weight_ih_l1 → x/forward_rnn/.*in=10 .*does not fit .*in=5",
+    "stack_both_ways": "each direction of x is a stack of its own, torch's second level sees both",
     "gate": "x.in_proj_weight → x: use_gate=True",
     "projected": "x.weight_hr_l0: a lstm of keras cannot hold it: the state is projected",
     "learned_key": "x.bias_k: a mha of keras cannot hold it: a learned key is appended",

@@ -44,6 +44,7 @@ _SPARE_ROLES = frozenset((*_SPARE, *_BIASES, *_QUANTISED, *TRAINING))
 _SPARE_OF_KIND = frozenset((kind, role) for kind, role, _ in UNHELD)
 SUMS: dict[str, str] = {k: v for t in _TABLES for k, v in getattr(t, "SUMS", {}).items()}
 
+_BY_CHANNEL = {"weight": "kernel", "bias": "bias"}  # of a convolution that is one of two kinds
 OPTIMIZER = "Optimizer"  # what a file calls the owner of state that belongs to no layer
 SEPARATOR = {"torch": "."}  # all others write /
 _CHANNELS_LAST = ("keras", "flax", "tf")
@@ -188,7 +189,8 @@ def describe(
             ground = "inferred" if not slot.kind or slot.options.get("inferred") else "file"
             meanings[name] = _meaning(dialect, slot, kind, specs[name], ground)
         elif slot.options:
-            meanings[name] = Meaning(layer=slot.layer, options=slot.options)
+            role = _BY_CHANNEL.get(slot.leaf) if "groups" in slot.options else None
+            meanings[name] = Meaning(role, layer=slot.layer, options=slot.options)
     return meanings
 
 

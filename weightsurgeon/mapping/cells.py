@@ -19,6 +19,10 @@ _LEVELS = (
     "give a template that has it, or a layer rule with kind: {} and options: "
     "{{{{level: …, direction: …}}}}"
 )
+_STACKS = (
+    "each direction of {} is a stack of its own, torch's second level sees both; give each level a "
+    "layer rule of its own"
+)
 _OWN = re.compile(r"(.*?)(?:/(forward|backward)_\w+)?/(?:simple_rnn|lstm|gru)_cell(?:_\d+)?")
 
 
@@ -98,15 +102,20 @@ def _cells_to_modules(found: Placed, cells: list[Cell], base: Checkpoint | None)
 def _no_module(parts: list[Cell]) -> str | None:
     """Why one module of torch cannot hold these cells."""
     kinds, units = {c.kind for c in parts}, {c.units for c in parts}
-    both, levels = {c.backward for c in parts}, {c.level for c in parts}
     if len(kinds) > 1 or len(units) > 1:
         what = f"kinds {', '.join(sorted(kinds))}" if len(kinds) > 1 else f"units {sorted(units)}"
         text = f"the levels of {{}} have {what}, those of a torch module are alike"
-    elif len(both) > 1 and len(levels) > 1:
-        text = "each direction of {} is a stack of its own, torch's second level sees both"
+    elif _apart(parts):
+        return _STACKS
     else:
         return None
     return f"{text}; give each level a layer rule of its own"
+
+
+def _apart(parts: Iterable[Cell]) -> bool:
+    """Whether each direction is a stack of its own."""
+    parts = list(parts)
+    return len({c.backward for c in parts}) > 1 and len({c.level for c in parts}) > 1
 
 
 def _way(cell: Cell) -> str:
@@ -119,6 +128,9 @@ def _modules_to_cells(found: Placed, cells: list[Cell], theirs: list[Cell], has_
         if parts[0].alone and (neutral(module), 0, False) not in at:
             continue  # it keeps its name
         found.layers.add(module)
+        if _apart([c for c in theirs if neutral(c.module) == neutral(module)]):
+            found.refuse(_STACKS, [module])
+            continue
         for cell in parts:
             to = at.get((neutral(module), cell.level, cell.backward))
             if to is None and not has_base:
