@@ -25,6 +25,7 @@ COMMANDS = {
     "connections": "the strongest inputs of a unit, or where it goes, and the tail",
     "diff": "what a checkpoint is of another: identical, transposed, rounded, scaled, changed",
     "doctor": "what is wrong with the weights: NaN, gain, dead units, untrained, overflow",
+    "embeddings": "norms, neighbours, equal and never trained rows of an embedding",
     "expand": "weights from one layer to another, multiplied through what lies between",
     "heads": "what the outputs of a model share, what belongs to one",
     "inspect": "what a checkpoint holds: names, shapes, dtypes, axes, roles, ties",

@@ -29,8 +29,8 @@ def run(args: Namespace) -> int:
     from ..inspection.coefficients import coef
     from .terminal import show, width
 
-    names = None if args.features is None else _lines(args.features)
-    scaler = None if args.scaler is None else [_pair(line) for line in _lines(args.scaler)]
+    names = None if args.features is None else lines(args.features)
+    scaler = None if args.scaler is None else [_pair(line) for line in lines(args.scaler)]
     found = coef(args.file, args.layer, args.to, names, scaler)
     if args.json:
         print_json(found.to_json())
@@ -41,7 +41,8 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _lines(path: str) -> list[str]:
+def lines(path: str) -> list[str]:
+    """The lines of a text that are not blank."""
     from pathlib import Path
 
     try:
