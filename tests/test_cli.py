@@ -69,8 +69,8 @@ def test_no_command_is_bad_usage(shell: Shell) -> None:
     [
         (["prot", "a", "b"], "no command 'prot'; known: "),
         (["\x1b[31m"], r"no command"),
-        (["port"], "weightsurgeon port: the following arguments are required: src, dst"),
-        (["port", "a", "b", "c"], "unrecognized arguments: c"),
+        (["port"], "weightsurgeon port: the following arguments are required: SRC, DST"),
+        (["port", "a", "b", "c"], "write ALIAS=PATH for each of several sources, not 'a'"),
         (["port", "a", "b", "--templ", "x"], "unrecognized arguments: --templ"),  # no guessing
         (["port", "a", "b.safetensors", "--to", "tf2"], "--to: invalid choice: 'tf2'"),
         (["port", "a", "b.safetensors", "--policy", "lax"], "--policy: no policy 'lax'"),

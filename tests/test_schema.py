@@ -18,11 +18,6 @@ def rule(text: str) -> list[tuple[str, int, str]]:
     return found
 
 
-def test_whole_file_keys_that_are_not_built() -> None:
-    text = document("- {from: a, to: b}", more="sources: {x: {dialect: keras}}")
-    assert refusals(text) == [("schema", 6, "the key 'sources' is not built yet")]
-
-
 def test_a_segment_holds_no_separator() -> None:
     text = document("- {from: a, to: b}").replace("{dialect: torch}", "{optional_segment: m.n}", 1)
     assert refusals(text) == [("schema", 2, "'m.n' is no segment: it holds a separator")]

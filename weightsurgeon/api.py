@@ -17,7 +17,7 @@ from .planning import plan_port, plan_run
 from .reducing import Progress
 from .slots import plan_slots
 from .steps.reading import PlanLike
-from .steps.sides import Openable, PathLike, Policy, opened, rules_of, stated
+from .steps.sides import Openable, PathLike, Policy, Sources, opened, rules_of, source_of, stated
 from .surgery import plan_assemble, plan_merge, plan_prune, plan_soft_update
 from .writing import write
 
@@ -39,7 +39,7 @@ def open(  # the verb of the library; the builtin is not used here
 
 
 def port(
-    src: Openable,
+    src: Sources,
     dst: PathLike | Live,
     mapping: PathLike | Rules | None = None,
     template: Openable | None = None,
@@ -53,24 +53,29 @@ def port(
     durable: bool = True,
     dequantise: bool = False,
     optimizers: tuple[Any, Any] | None = None,
+    accept: bool = False,
 ) -> Report:
     """Port a checkpoint to another file, naming and layout; a live model may be on either side.
 
     A live target is written in place, as far as everything fits: the same Parameters and Variables.
 
+    A mapping with several `sources` takes a dict of them by alias (`{"vision": a, "text": b}`).
+
     Without a mapping each layer keeps its name and its tensors get the target dialect's leaf names
     and layouts. `template` gives the target's structure, `into` its values too; `sizes` are axes
-    that no shape tells (`{"h": 12}`).
+    that no shape tells (`{"h": 12}`). A mapping with doubts left under `review` is refused unless
+    you `accept` them.
     `dequantise` decodes the quantised layers of Keras. Unless `durable` is off, the disk has it
     when this returns. Between two live models `optimizers`, theirs in this order, takes the slots
     of Adam, SGD or RMSprop along, written once the weights are.
 
     Errors: PlanError with every reason, before a byte is read or written; OutputError.
     """
-    plan = plan_port(src, dst, mapping, template, into, policy, to, sizes, again, dequantise)
+    asked = policy, to, sizes, again, dequantise, accept
+    plan = plan_port(src, dst, mapping, template, into, *asked)
     if optimizers is None:
         return _carried_out(plan, "port", dry_run, progress, durable)
-    how = {"mapping": mapping, "policy": policy, "sizes": sizes, "again": again}
+    how = {"mapping": mapping, "policy": policy, "sizes": sizes, "again": again, "accept": accept}
     slots = plan_slots(src, dst, optimizers, **how)
     plan = replace(plan, lines=(*plan.lines, *slots.lines), notes=(*plan.notes, *slots.notes))
     told = _carried_out(plan, "port", dry_run, progress, durable)
@@ -212,7 +217,7 @@ def prune(
 
 
 def verify(
-    a: Openable,
+    a: Sources,
     b: Openable,
     mapping: PathLike | Rules | None = None,
     atol: float = 0.0,
@@ -221,10 +226,11 @@ def verify(
 ) -> Verification:
     """Compare the values of two checkpoints, the first seen through a mapping.
 
+    Of a mapping with several sources `a` is a dict by alias, as for `port`.
     `atol` is the largest difference that still counts as equal; 0 asks for the same bits.
     Returns a `Verification`; its `equal` says whether everything agrees.
     """
-    rules = rules_of(mapping)
-    here = opened(a, *stated(rules, "source"))
+    rules = rules_of(mapping, accept=True)  # nothing is written; it may settle a doubt
+    here = source_of(a, rules)
     there = opened(b, *stated(rules, "target"))
     return compare(here, there, rules, atol, progress, sizes or {})

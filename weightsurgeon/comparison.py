@@ -16,6 +16,7 @@ from .mapping import policy as policies
 from .mapping.auto import automatic
 from .mapping.compile import Job, compile_plan
 from .mapping.rules import Mapping as Rules
+from .mapping.several import sources_of
 from .ops.reduction import DIFFER, Difference
 from .outcome import JSON_VERSION
 from .pending import reduction
@@ -139,7 +140,7 @@ def compare(
     if rules is None:
         both_known = a.dialect and b.dialect  # else names and layouts are taken as they are
         rules = automatic(a, b, a.dialect, b.dialect if both_known else a.dialect)
-    sources = {"a": a.source, "b": b.source}
+    sources = {**sources_of(a, "a"), "base": b.source}
     listed = {**policies.preset("audit"), "nonfinite": "ignore"}
     job = Job(a, rules, Target(dialect=b.dialect), sources, b, sizes=sizes, policy=listed)
     plan = compile_plan(job)

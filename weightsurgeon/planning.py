@@ -23,6 +23,7 @@ from .mapping.derived import Derived, as_it_is, with_history
 from .mapping.folding import plain
 from .mapping.folds import folded, with_folds
 from .mapping.rules import Mapping as Rules
+from .mapping.several import sources_of
 from .plan import Draft, Plan, Target
 from .steps import module_of
 from .steps.output import container_asked
@@ -31,9 +32,11 @@ from .steps.sides import (
     Openable,
     PathLike,
     Policy,
+    Sources,
     dialect_of,
     opened,
     rules_of,
+    source_of,
     stated,
     template_of,
 )
@@ -41,7 +44,7 @@ from .steps.work import Step, Work
 
 
 def plan_port(
-    src: Openable,
+    src: Sources,
     dst: PathLike | Live,
     mapping: PathLike | Rules | None = None,
     template: Openable | None = None,
@@ -51,6 +54,7 @@ def plan_port(
     sizes: Mapping[str, int] | None = None,
     again: bool = False,
     dequantise: bool = False,
+    accept: bool = False,
 ) -> Plan:
     """The plan of a port: everything that can go wrong with names and shapes is found here."""
     if template is not None and into is not None:
@@ -59,9 +63,9 @@ def plan_port(
         if template is not None or into is not None:
             raise OutputError("a live model is its own base: leave out template and into")
         into = dst
-    rules = rules_of(mapping)
+    rules = rules_of(mapping, accept)
     spent = rules.hash if rules is not None and not again else ""
-    source = opened(src, *stated(rules, "source"), spent)
+    source = source_of(src, rules, spent)
     given = into if into is not None else template
     base = None if given is None else opened(given, *stated(rules, "target"))
     if isinstance(dst, str | os.PathLike):
@@ -74,13 +78,17 @@ def plan_port(
     seen = folded(folds, source)
     if rules is None:
         rules = automatic(seen, base, source.dialect, there)
+    files = sources_of(source, "source")
     target = Target(
-        path, container, there, template_of(container, base.source if base else None, source.source)
+        path,
+        container,
+        there,
+        template_of(container, base.source if base else None, *files.values()),
     )
     actions = policies.read(policy)
     if is_live(dst) and (rules is None or not rules.policy):  # a part is transferred only if asked
         actions = {**policies.preset("strict"), **actions}
-    sources = {"source": source.source, **({"base": base.source} if base is not None else {})}
+    sources = {**files, **({"base": base.source} if base is not None else {})}
     keep = into is not None
     job = Job(seen, rules, target, sources, base, keep, sizes or {}, actions)
     return carried(with_folds(compile_plan(job), folds))

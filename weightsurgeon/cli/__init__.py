@@ -43,7 +43,7 @@ COMMANDS = {
     "track": "how norms move over a series of checkpoints",
     "verify": "compare the values of two checkpoints, through a mapping",
 }
-OK, DIFFERENT, BAD_INPUT, BUG = 0, 1, 2, 70
+OK, DIFFERENT, BAD_INPUT, NEEDS_REVIEW, BUG = 0, 1, 2, 3, 70
 DEBUG = "--debug"
 MOST = 50  # problems that are shown unless all are asked for
 
@@ -61,7 +61,8 @@ def usage() -> str:
             *rows,
             "",
             "weightsurgeon COMMAND --help tells more. Exit codes: 0 done, 1 differences found,",
-            "2 bad usage or input, 70 a bug of ours, 128+n on a signal; nothing is half-written.",
+            "2 bad usage or input, 3 needs review, 70 a bug of ours, 128+n on a signal; nothing is",
+            "half-written.",
         ]
     )
 
@@ -133,7 +134,8 @@ def _bad_input(error: SurgeryError, args: list[str]) -> int:
 
         rows = [problem(p) for p in problems]
         print_json({"weightsurgeon_json": 1, "command": args[0], "problems": rows})
-    return BAD_INPUT
+    doubts = all(getattr(p, "id", "") == "review" for p in problems)
+    return NEEDS_REVIEW if doubts else BAD_INPUT
 
 
 def _dispatch(args: list[str]) -> int:

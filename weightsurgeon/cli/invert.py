@@ -16,6 +16,8 @@ def arguments(parser: ArgumentParser) -> None:
     """The words of `invert`."""
     parser.add_argument("map", metavar="MAP", help="a YAML file, or the name of a shipped mapping")
     parser.add_argument("-o", dest="output", metavar="INV", help="the file to make, else print")
+    text = "of a mapping with several sources: to which of them the way leads"
+    parser.add_argument("--for", dest="alias", default="", metavar="ALIAS", help=text)
     text = "also write rules that need a base, keep the function only, or lose"
     parser.add_argument("--lossy", action="store_true", help=text)
 
@@ -28,7 +30,7 @@ def run(args: Namespace) -> int:
     from ..mapping.yaml_text import dump
 
     path = find(args.map)
-    found = invert(read_text(path), path.name, args.lossy)
+    found = invert(read_text(path), path.name, args.lossy, args.alias)
     text = dump(found.value)
     if args.output:
         write_text(args.output, text)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from functools import partial
 from typing import Any, NoReturn
 
 from ..errors import SurgeryError, shown
+
+_ALIAS = re.compile(r"[A-Za-z_]\w*=.")
 
 
 def invoke(module: Any, args: list[str]) -> int:
@@ -90,6 +93,24 @@ def numbers(words: list[str], option: str) -> dict[str, int]:
         if not (name and given and value.isascii() and value.isdigit() and len(value) < 20):
             raise UsageError(f"{option} wants NAME=N, as in h=12, not {shown(word)!r}")
         found[name] = int(value)
+    return found
+
+
+def sources(words: list[str]) -> str | dict[str, str]:
+    """One path as it stands; `alias=path` of several sources, or of one that is no file.
+
+    >>> sources(["a=x.pt", "b=y.pt"])
+    {'a': 'x.pt', 'b': 'y.pt'}
+    """
+    if len(words) == 1 and (not _ALIAS.match(words[0]) or os.path.exists(words[0])):  # noqa: PTH110
+        return words[0]
+    found: dict[str, str] = {}
+    for word in words:
+        alias, _, path = word.partition("=")
+        if not _ALIAS.match(word) or alias in found:
+            what = "once for each alias" if alias in found else "for each of several sources"
+            raise UsageError(f"write ALIAS=PATH {what}, not {shown(word)!r}")
+        found[alias] = path
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from .parser import UsageError, numbers, planning, sizes
+from .parser import UsageError, numbers, planning, sizes, sources
 from .shared import carry_out
 
 HELP = """Bring the checkpoint SRC to DST: another naming, layout, container. The suffix of DST says
@@ -16,8 +16,9 @@ the headers, before a byte is written, and told at once."""
 def arguments(parser: ArgumentParser) -> None:
     """The words of `port`."""
     add = parser.add_argument
-    add("src", help="a checkpoint")
-    add("dst", help="the file to make; it may be SRC")
+    text = "a checkpoint; ALIAS=PATH for each where the mapping has several sources"
+    add("src", nargs="+", metavar="SRC", help=text)
+    add("dst", metavar="DST", help="the file to make; it may be SRC")
     add("--mapping", metavar="M", help="a mapping: a YAML file, or the name of a shipped one")
     add("--template", metavar="T", help="take the target's structure from T; no values")
     add(
@@ -32,6 +33,8 @@ def arguments(parser: ArgumentParser) -> None:
     add("--dequantise", action="store_true",
         help="decode the int8 and int4 layers of Keras")  # fmt: skip
     add("--again", action="store_true", help="apply a mapping to a file that it made")
+    text = "go on though the mapping has doubts left under `review` (else exit code 3)"
+    add("--accept", action="store_true", help=text)
     sizes(parser)
     planning(parser)
 
@@ -47,7 +50,7 @@ def run(args: Namespace) -> int:
         raise UsageError(f"--policy: {error}") from error
     known = numbers(args.sizes, "--set")
     plan = plan_port(
-        args.src, args.dst, args.mapping, args.template, args.into, actions, args.to, known,
-        args.again, args.dequantise,
+        sources(args.src), args.dst, args.mapping, args.template, args.into, actions, args.to,
+        known, args.again, args.dequantise, args.accept,
     )  # fmt: skip
     return carry_out(plan, "port", args)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from .parser import numbers, sizes
+from .parser import numbers, sizes, sources
 from .shared import print_json, progress
 
 HELP = """Compare B with A, seen through a mapping or as `port` would bring it: bit for bit. Exit
@@ -13,8 +13,9 @@ code 0: equal; 1: different, the worst tensors are listed first."""
 
 def arguments(parser: ArgumentParser) -> None:
     """The words of `verify`."""
-    parser.add_argument("a", help="a checkpoint")
-    parser.add_argument("b", help="what it should be equal to")
+    text = "a checkpoint; ALIAS=PATH for each where the mapping has several sources"
+    parser.add_argument("a", nargs="+", metavar="A", help=text)
+    parser.add_argument("b", metavar="B", help="what it should be equal to")
     parser.add_argument("--mapping", metavar="M", help="how A is brought to B's names and layouts")
     text = "largest difference that counts as equal (default 0: the same bits)"
     parser.add_argument("--atol", type=difference, default=0.0, metavar="X", help=text)
@@ -38,7 +39,7 @@ def run(args: Namespace) -> int:
     total = Path(args.b).stat().st_size if Path(args.b).is_file() else 0
     known = numbers(args.sizes, "--set")
     with progress(total) as advance:
-        found = verify(args.a, args.b, args.mapping, args.atol, advance, known)
+        found = verify(sources(args.a), args.b, args.mapping, args.atol, advance, known)
     if args.json:
         print_json(found.to_json())
     else:

@@ -15,6 +15,7 @@ from .making import make_all
 from .norm_folding import fold_layers
 from .roles import complete_layers
 from .rules import Drop
+from .several import aliased, parts_of, united
 from .state import Job, State
 from .traps import notes_of
 
@@ -26,22 +27,26 @@ def compile_plan(job: Job) -> Plan:
 
     Errors: PlanError with every problem of names, shapes, axes and dtypes.
     """
-    state = State(job)
-    unclaimed = _claim(state)
-    make_all(state)
-    complete_layers(state)
-    fold_layers(state)
+    parts = {alias: State(part) for alias, part in parts_of(job)}
+    unclaimed = list[str]()
+    for alias, part in parts.items():
+        unclaimed += [aliased(alias, name) if alias else name for name in _claim(part)]
+        make_all(part)
+        complete_layers(part)
+        fold_layers(part)
+    state = parts[""] if "" in parts else united(job, parts)
     make_inits(state)
     ties = make_ties(state)
     judge_sizes(state)
     judge_sources(state, unclaimed)
-    judge_rules(state)
+    for part in parts.values():
+        judge_rules(part)
     complete_base(state, ties)
     state.draft.refuse_if_problems()
-    return _plan(state, ties)
+    return _plan(state, ties, [note for part in parts.values() for note in notes_of(part)])
 
 
-def _plan(state: State, ties: Mapping[str, str]) -> Plan:
+def _plan(state: State, ties: Mapping[str, str], notes: Iterable[str]) -> Plan:
     job, names = state.job, _order(state)
     used = [job.rules.hash] if job.rules.hash else mappings_of(job.source.source)
     return Plan(
@@ -53,7 +58,7 @@ def _plan(state: State, ties: Mapping[str, str]) -> Plan:
         origins={n: state.made[n].origin for n in names},
         checks=tuple(state.checks),
         lines=tuple(_merged(state.draft.lines)),
-        notes=(*job.rules.notes, *notes_of(state)),
+        notes=(*job.rules.notes, *notes),
         metadata=dict(job.source.source.metadata),
         mappings=tuple(used),
     )

@@ -29,6 +29,7 @@ from .folds import Fold, plan_of
 from .logical import neutral
 from .names import NameError_, Pattern
 from .rules import Drop, Layer, Mapping, Move
+from .several import Joined
 
 _PARAMETRIZED = re.compile(r"(.*\.|)parametrizations\.([^.]+)\.(.+)")
 _BY_COLUMNS = "conv_transpose"  # its outputs are axis 1, and torch takes those as rows
@@ -108,6 +109,11 @@ def plain(
 
     Errors: PlanError `kind` for parametrisations that only the module itself can compute.
     """
+    if isinstance(source, Joined):
+        if dequantise or (rules is not None and rules.dequantise):
+            text = "dequantise is for one source; port the quantised one to a file before"
+            raise PlanError([MappingError("schema", text, rules.file if rules else "")])
+        return None
     if dequantise or (rules is not None and rules.dequantise):
         return dequantised(source)
     if source.dialect != "torch" or (there == "torch" and base is None):

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ..errors import PlanError, SurgeryError
+from ..errors import PlanError, SurgeryError, shown
 from . import yaml_data
+from .aliases import unaliased
+from .foreign import foreign, placed
 from .load import loads
 from .schema import refused
 from .undoing import Undone, undo
@@ -28,11 +30,12 @@ class Inverse(NamedTuple):
     classes: Mapping[str, int]
 
 
-def invert(text: str, file: str = "mapping.yaml", lossy: bool = False) -> Inverse:
+def invert(text: str, file: str = "mapping.yaml", lossy: bool = False, alias: str = "") -> Inverse:
     """The inverse of a mapping, from its YAML; `yaml_text.dump` writes it.
 
     `lossy` writes the best there is for rules that do not lead back; what has no inverse at all
-    is left out.
+    is left out. Of a mapping with several sources it is the way back to that of the `alias`; what
+    the others made is dropped.
 
     Errors: PlanError with every problem of the file; else with a MappingError `inverse` for each
     rule that is neither exact nor a rounding, unless `lossy`.
@@ -43,7 +46,11 @@ def invert(text: str, file: str = "mapping.yaml", lossy: bool = False) -> Invers
     """
     loads(text, file)
     document = yaml_data.load(text, file)
-    inverter = _Inverter(document, lossy)
+    aliases = list(document.value.get("sources") or ())
+    if alias not in (aliases or [""]):
+        told = f"sources: {', '.join(map(shown, aliases))}" if aliases else "has one source"
+        raise PlanError([refused(document, (), f"{told}; --for says to which the way leads")])
+    inverter = _Inverter(document, lossy, alias)
     value = inverter.mapping()
     if inverter.problems:
         raise PlanError(inverter.problems)
@@ -51,8 +58,8 @@ def invert(text: str, file: str = "mapping.yaml", lossy: bool = False) -> Invers
 
 
 class _Inverter:
-    def __init__(self, document: Document, lossy: bool) -> None:
-        self.document, self.lossy = document, lossy
+    def __init__(self, document: Document, lossy: bool, alias: str) -> None:
+        self.document, self.lossy, self.alias = document, lossy, alias
         self.problems, self.classes = list[SurgeryError](), dict[str, int]()
         self.tables = document.value.get("tables") or {}
 
@@ -69,14 +76,23 @@ class _Inverter:
                 made[key] = {name: _written(inverted(table)) for name, table in value.items()}
             elif key == "rules":
                 made[key] = self.rules(value)
+            elif key == "sources":
+                made["target"] = value[self.alias]
             else:
                 made[{"source": "target", "target": "source"}.get(key, key)] = value
         return _in_order(made)
 
     def rules(self, entries: list[Entry]) -> list[Entry]:
         """The inverses in order; drops come first, lest another rule takes what they drop."""
-        found = [e for i, entry in enumerate(entries) for e in self.rule(entry, ("rules", i))]
-        return ordered(found)
+        aliases = self.document.value.get("sources") or ()
+        found, drops = list[Entry](), list[Entry]()
+        for i, entry in enumerate(entries):
+            alias, own = unaliased(entry, aliases) if aliases else ("", entry)
+            if alias in ("", self.alias):
+                found += self.rule(own, ("rules", i))
+            else:
+                drops += foreign(own)
+        return placed(ordered(found), drops)
 
     def rule(self, entry: Entry, at: yaml_data.Path) -> Iterator[Entry]:
         """What is written instead of a rule: what it says itself, else what undoes it."""

@@ -56,7 +56,7 @@ def _spec(state: State, name: str) -> object:
 
 def judge_sizes(state: State) -> None:
     """Sizes that were given for this run and that no layout asks for."""
-    for _, text in stray(state.job.sizes, state.rules):
+    for _, text in stray(state.job.sizes, state.job.rules.rules):
         state.draft.problem(MappingError("size", text, state.job.rules.file))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import MappingError, PlanError, shown
 from . import policy, rules, schema, yaml_data
+from .aliases import RESERVED
 from .reading import Reader, tables_of
 from .yaml_data import Document, Path
 
@@ -78,12 +79,14 @@ def _mapping(document: Document) -> rules.Mapping:
     reader = Reader(document)
     m = reader.table(schema.MAPPING, document.value, ())
     reader.tables = tables_of(reader, m["tables"])
+    reader.aliases = _aliases(reader, document.value, m["sources"])
     found = [reader.rule(entry, ("rules", i)) for i, entry in enumerate(m["rules"] or ())]
     kept = tuple(rule for rule in found if rule is not None)
     if len(kept) == len(found):
         reader.sizes(m["sizes"], kept, ("sizes",))
     mapping = rules.Mapping(
         source=_side(reader, m["source"], ("source",)),
+        sources={a: _side(reader, m["sources"][a], ("sources", a)) for a in reader.aliases},
         target=_side(reader, m["target"], ("target",)),
         rules=kept,
         sizes=m["sizes"],
@@ -99,6 +102,17 @@ def _mapping(document: Document) -> rules.Mapping:
     if reader.problems:
         raise PlanError(reader.problems)
     return mapping
+
+
+def _aliases(reader: Reader, entry: Any, sources: Any) -> tuple[str, ...]:
+    """The aliases of several sources; none where there is one."""
+    if "source" in entry and "sources" in entry:
+        reader.refuse(("sources",), "give `source`, or `sources` with an alias for each; not both")
+    for alias in sources:
+        if not alias.isidentifier() or alias == RESERVED:
+            what = "names the target here" if alias == RESERVED else "wants letters, digits, _"
+            reader.refuse(("sources", alias), f"the alias {shown(alias)!r} {what}")
+    return tuple(sources)
 
 
 def _side(reader: Reader, value: Any, at: Path) -> rules.Side:

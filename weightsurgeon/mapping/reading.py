@@ -9,6 +9,7 @@ from ..conventions import LEAVES
 from ..errors import MappingError, SpecError, shown
 from ..spec import checked_shape, dtype_of
 from . import names, rules, schema, tokens
+from .aliases import unaliased
 from .layer_reading import read_layer
 from .many import many, over_of, read_layout, wrong_bars
 from .select import Test, selector
@@ -24,6 +25,7 @@ class Reader:
 
     def __init__(self, document: Document, tables: names.Tables | None = None) -> None:
         self.document, self.tables = document, tables or {}
+        self.aliases: tuple[str, ...] = ()
         self.problems = list[MappingError]()
 
     # -- one rule ----------------------------------------------------------------------------
@@ -39,7 +41,11 @@ class Reader:
         m = self.table(schema.FORMS[forms[0]], entry, at)
         if len(self.problems) > before:
             return None
-        place = {"file": self.document.file, "line": self.document.line(at)}
+        if self.aliases:
+            alias, m = self.attempt(at, unaliased, m, self.aliases) or ("", m)
+        else:
+            alias = ""
+        place = {"file": self.document.file, "line": self.document.line(at), "alias": alias}
         build: Callable[..., rules.Rule] = getattr(self, f"_{forms[0]}")
         rule = build(m, at, {**place, "optional": m["optional"]})
         if len(self.problems) == before:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -23,6 +23,7 @@ class Rule:
     file: str = ""
     line: int = 0
     optional: bool = False
+    alias: str = field(default="", kw_only=True)  # of the source it reads, where there are several
 
     @property
     def place(self) -> str:
@@ -131,7 +132,10 @@ class Side:
 
 @dataclass(frozen=True)
 class Mapping:
-    """A whole mapping: both sides, the rules in order, and what holds for all of them."""
+    """A whole mapping: both sides, the rules in order, and what holds for all of them.
+
+    `sources` are the sides by alias where there are several, in place of `source`.
+    """
 
     source: Side = Side()
     target: Side = Side()
@@ -145,3 +149,9 @@ class Mapping:
     review: tuple[Any, ...] = ()
     file: str = ""
     hash: str = ""
+    sources: MappingOf[str, Side] = field(default_factory=dict)
+
+    def of(self, alias: str) -> Mapping:
+        """The rules that read one of several sources, as a mapping of that source."""
+        own = tuple(replace(rule, alias="") for rule in self.rules if rule.alias == alias)
+        return replace(self, source=self.sources[alias], rules=own, sources={})

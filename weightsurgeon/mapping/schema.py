@@ -98,6 +98,7 @@ SIDE: Table = {
 MAPPING: Table = {
     "weightsurgeon": Key(one_of(1)),
     "source": Key(anything, {}),
+    "sources": Key(map_of(anything), {}),
     "target": Key(anything, {}),
     "sizes": Key(map_of(size), {}),
     "tables": Key(map_of(map_of(word)), {}),
@@ -127,7 +128,6 @@ OUTPUT: Table = {
 }
 
 _NOT_BUILT: dict[int, str] = {
-    id(MAPPING): "sources",
     id(OUTPUT): "metadata",
 }
 

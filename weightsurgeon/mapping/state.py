@@ -49,7 +49,8 @@ class State:
     """One compilation. Rules hold no run state; this does."""
 
     def __init__(self, job: Job) -> None:
-        self.job, self.rules, self.draft = job, job.rules.rules, Draft()
+        self.job, self.draft = job, Draft()
+        self.rules = tuple(rule for rule in job.rules.rules if not rule.alias)
         presets = {"unmatched_target": "keep", "lossy_cast": "list"} if job.keep else {}
         self.policy = {**policies.STRICT, **presets, **job.rules.policy, **job.policy}
         self.audit = self.policy.get(policies.PRESET) == "audit"
@@ -67,6 +68,7 @@ class State:
         self.binder = Binder(*about, job.pastes)
         self.claimer = Claimer(self.source, self.rules, self.dialects, job.base)
         self.made = dict[str, Made]()
+        self.makers = dict[str, Rule]()  # which rule made what
         self.folds = list[Claim]()  # what goes into another layer, once that is made
         self.eps = dict[str, tuple[Layer, Fraction]]()  # what is added to a variance
         self.claims = dict[str, Claim]()
@@ -119,7 +121,7 @@ class State:
         elif self.job.base is not None and made.name not in self.job.base:
             self.homeless.setdefault(id(rule), (rule, []))[1].append(made.name)
         else:
-            self.made[made.name] = made
+            self.made[made.name], self.makers[made.name] = made, rule
 
     def dead(self, rule: Rule, text: str) -> None:
         """A rule that does nothing: refused, listed or ignored."""

@@ -35,15 +35,16 @@ def _said(state: State, here: str, there: str) -> Iterator[tuple[str, str]]:
         if kind is None or not made.origin.names or made.origin.action in ("made", "kept"):
             continue
         source = state.job.source.meaning(made.origin.names[0])
+        layer = source.layer or made.meaning.layer or name
         ours, theirs = source.options, base.meaning(name).options if base is not None else {}
         for text in traps.differences(kind, ours, theirs):
-            yield source.layer, text
+            yield layer, text
         if here == there:
             continue
         open_ = traps.unknown(kind, ours, theirs, (here, there))
         if open_:
-            yield source.layer, open_
+            yield layer, open_
         for dialect, options, other in ((here, ours, there), (there, theirs, here)):
             if dialect == "keras":
                 for text in traps.of_keras(kind, options, other):
-                    yield source.layer, text
+                    yield layer, text

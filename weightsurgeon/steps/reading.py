@@ -19,6 +19,7 @@ from ..mapping.yaml_data import Document, Path
 from . import STEPS, module_of
 from .given import document_of, with_settings
 from .output import Output, read_output
+from .sides import reviewed
 from .work import Place, Step
 
 T = TypeVar("T")
@@ -158,9 +159,13 @@ class _Reader:
         if not isinstance(name, str):
             return None
         try:
-            return load(name, beside=self.document.file or None)
+            return reviewed(load(name, beside=self.document.file or None))
         except PlanError as error:
-            here = [p for p in error.problems if getattr(p, "line", 0)]
+            here = [
+                p
+                for p in error.problems
+                if getattr(p, "line", 0) or getattr(p, "id", "") == "review"
+            ]
             self.problems += here
             if not here:
                 self.refuse(at, str(error).removeprefix("schema: "))

@@ -10,6 +10,7 @@ from ..formats import FORMATS, module_of
 from ..formats.base import Checkpoint, Source
 from ..formats.live import Live, is_live
 from ..mapping.rules import Mapping as Rules
+from ..mapping.several import Joined, check_aliases
 from ..neutral import mappings_of
 from ..opening import open_checkpoint
 from ..plan import Plan, Target
@@ -17,6 +18,7 @@ from .work import Work
 
 PathLike = str | os.PathLike[str]
 Openable = PathLike | Live | Checkpoint
+Sources = Openable | Mapping[str, Openable]  # one, or several by the aliases of a mapping
 Policy = str | Mapping[str, str] | Iterable[str]
 
 
@@ -44,22 +46,45 @@ def opened(
     return open_checkpoint(path, dialect)
 
 
+def source_of(src: Sources, rules: Rules | None, spent: str = "") -> Checkpoint:
+    """What a mapping reads: a checkpoint, or several by the aliases that the mapping gives them.
+
+    Errors: PlanError as `opened`; `schema` where the aliases are not those of the mapping.
+    """
+    if isinstance(src, Mapping) and not isinstance(src, Checkpoint):
+        check_aliases(src, rules)
+        return Joined(
+            {a: opened(x, *stated(rules.of(a), "source"), spent) for a, x in src.items()}  # type: ignore[union-attr]
+        )
+    check_aliases((), rules)
+    return opened(src, *stated(rules, "source"), spent)
+
+
 def stated(rules: Rules | None, side: str) -> tuple[str | None, str]:
     """The dialect that a mapping states for a side, and the mapping's file."""
     return (getattr(rules, side).dialect, rules.file) if rules is not None else (None, "")
 
 
-def rules_of(mapping: PathLike | Rules | None) -> Rules | None:
-    """The rules of a mapping by its path or shipped name; None where there is none."""
+def rules_of(mapping: PathLike | Rules | None, accept: bool = False) -> Rules | None:
+    """The rules of a mapping by its path or shipped name; None where there is none.
+
+    Errors: PlanError `review` while doubts are left, unless they are accepted.
+    """
     if mapping is None or isinstance(mapping, Rules):
         return mapping
     from ..mapping.load import load  # yaml is imported only where there is a mapping to read
 
     rules = load(os.fspath(mapping))
+    return rules if accept else reviewed(rules)
+
+
+def reviewed(rules: Rules) -> Rules:
+    """The rules, unless doubts are left.
+
+    Errors: PlanError `review`.
+    """
     if rules.review:
-        text = (
-            f"{len(rules.review)} doubts are left under `review`: settle each, then remove the key"
-        )
+        text = f"{len(rules.review)} doubts are left under `review`: settle each, or --accept"
         raise PlanError([MappingError("review", text, rules.file)])
     return rules
 

@@ -14,13 +14,14 @@ from ..mapping.folds import folded, with_folds
 from ..mapping.pasting import Paste
 from ..mapping.rules import Mapping as Rules
 from ..mapping.schema import DIALECT, Key, Table
+from ..mapping.several import sources_of
 from ..plan import Plan
 from .reading import Reading
-from .sides import dialect_of, opened, stated, template_of
+from .sides import dialect_of, source_of, template_of
 from .work import Work
 
 KEYS: Table = {
-    "from": Key(text),
+    "from": Key(either(text, map_of(text))),
     "mapping": Key(text, None),
     "into": Key(text, None),
     "template": Key(text, None),
@@ -44,7 +45,7 @@ SETTLES = True  # the dialect and structure of the output: a transfer may bring 
 class Transfer(NamedTuple):
     """What a transfer's keys say, its mapping read."""
 
-    source: str
+    source: str | Mapping[str, str]
     rules: Rules | None
     into: str | None
     template: str | None
@@ -62,6 +63,8 @@ def read(step: Reading) -> Transfer:
     rules = step.mapping("mapping")
     for key in ("from", "into", "template"):
         step.state(key)
+    for alias, name in m["from"].items() if isinstance(m["from"], dict) else ():
+        step.state("from", alias, name=name)
     if m["into"] and m["template"]:
         step.refuse("give `into` or `template`, not both: a template gives no values")
     for key, given in (("paste", m["paste"]), ("dtype", m["dtype"] == "source")):
@@ -81,13 +84,19 @@ def plan(given: Transfer, work: Work) -> Plan:
     rules, there = given.rules, given.into or given.template
     base = work.states[there] if there else None
     spent = rules.hash if rules else ""
-    source = opened(work.states[given.source], *stated(rules, "source"), spent)
+    named = given.source
+    states = (
+        work.states[named]
+        if isinstance(named, str)
+        else {alias: work.states[name] for alias, name in named.items()}
+    )
+    source = source_of(states, rules, spent)
     container = work.target.container
     dialect = dialect_of(rules, base, container, given.to, source)
     folds = plain(source, base, rules, dialect, given.dequantise)
     seen = folded(folds, source)
     rules = rules or automatic(seen, base, source.dialect, dialect)
-    files = (base.source if base else None, source.source)
+    files = (base.source if base else None, *sources_of(source, "").values())
     template = template_of(container, *files) if container else None
     target = work.target._replace(dialect=dialect, template=template)
     keep = given.into is not None
