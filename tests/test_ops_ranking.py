@@ -14,6 +14,7 @@ from weightsurgeon import reducing
 from weightsurgeon.errors import SpecError
 from weightsurgeon.expr import array
 from weightsurgeon.ops import windows
+from weightsurgeon.ops.keeping import kept
 from weightsurgeon.ops.ranking import RANK, Amount
 from weightsurgeon.pending import Reduction, reduction_over
 from weightsurgeon.ranking import all_finite, keys
@@ -112,3 +113,10 @@ def test_one_span_is_read_for_the_last_tie(monkeypatch: pytest.MonkeyPatch) -> N
     assert (rank.key, rank.ties, rank.taken) == (int(np.float32(1).view("u4")), 64, 36)
     assert rank.last == 35 * 8 + 1
     assert sum(seen) == x.nbytes + 32 * 4
+
+
+def test_a_mask_has_the_shape_of_its_scores() -> None:
+    for shape in ((), (1,), (2, 3)):
+        x = array(np.ones(shape, "f4"))
+        mask = kept(x, array(np.uint64(5)), array(np.int64(-1)), "float32")
+        assert mask.numpy().shape == shape

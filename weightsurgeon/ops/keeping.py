@@ -55,7 +55,7 @@ def _kept(expr: Expr, block: Block, values: Sequence[Any]) -> Any:
     scores, key, last = values
     kind, end = expr.params["kind"], int(last[()]) - expr.params["offset"]
     first, behind = flat_range(expr.spec.shape, block)
-    scores = np.ascontiguousarray(scores)
+    scores = np.asarray(scores, order="C")
     stays, flat = np.empty(scores.shape, bool), scores.reshape(-1)
     for part in pieces(flat.size):
         found = keys_of_run(flat[part], kind)
