@@ -265,3 +265,26 @@ def test_an_update_that_the_live_target_cannot_hold_is_refused_before_a_write() 
     assert torch.equal(target.weight, before)
     with pytest.raises(OutputError, match="only a file or a live model is replaced"):
         soft_update(online, 3, tau=0.5)  # type: ignore[arg-type]
+
+
+def test_71_prune_ranks_what_the_update_made_before_it_is_rounded(tmp_path: Path) -> None:
+    rng = np.random.default_rng(71)
+    t, s = (rng.normal(size=4001).astype(BF16) for _ in range(2))
+    online, target = pair(tmp_path, {"w": t}, {"w": s})
+    out = tmp_path / "out.safetensors"
+    steps = [
+        {"soft_update": {"online": "a", "target": "b", "tau": 0.3, "as": "c"}},
+        {"prune": {"from": "c", "select": "w", "amount": {"sparsity": 0.5}, "as": "d"}},
+    ]
+    plan = {"weightsurgeon": 1, "steps": steps, "output": {"from": "d", "path": str(out)}}
+    run(plan, a=online, b=target)
+    wide = t.astype("f4") + np.float32(0.3) * (s.astype("f4") - t.astype("f4"))
+    wanted = wide.astype(BF16)
+    wanted[np.argsort(np.abs(wide), kind="stable")[:2000]] = 0
+    found = load_file(out)["w"]
+    assert np.count_nonzero(found.astype("f4") == 0) == 2000
+    assert same(found, wanted)
+    rounded = np.argsort(np.abs(wide.astype(BF16).astype("f4")), kind="stable")[:2000]
+    assert {*rounded.tolist()} != {
+        *np.flatnonzero(found == 0).tolist()
+    }  # the test tells them apart

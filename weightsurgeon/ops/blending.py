@@ -100,6 +100,7 @@ def unrounded(x: Expr) -> Expr:
         )
         once: dict[str, Any] = {"dtype": dtype_of({"f4": "float32", "f8": "float64"}[wide])}
         once |= {"key": None} if "key" in x.params else {}
+        once |= {"tally": None}  # what is seen twice is counted where it is written
         return apply(x.op, *x.inputs, **{**x.params, **once})
     if len(x.inputs) == 1 and x.op.undo is not None:
         inner = unrounded(x.inputs[0])

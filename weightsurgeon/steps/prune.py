@@ -13,6 +13,7 @@ from ..expr import Expr
 from ..formats import container_of
 from ..formats.base import Checkpoint, Meaning
 from ..mapping.derived import as_it_is
+from ..ops.blending import unrounded
 from ..ops.masking import as_mask, finite_or_zero, masked, packed, unpacked
 from ..ops.reduction import NOT_FINITE, Found
 from ..pending import reduction_over
@@ -67,13 +68,15 @@ def _made(given: Pruning, work: Work, state: Checkpoint) -> Made:
     checks = []
     if given.nonfinite == "error":
         checks.append(_finite(tensors, work, "is not finite; nonfinite: keep | zero goes on"))
-    elif given.nonfinite == "zero":
+    exact = {n: unrounded(x).named(x.spec.axes) for n, x in tensors.items()}  # what is ranked
+    if given.nonfinite == "zero":
         tensors = {n: finite_or_zero(x) for n, x in tensors.items()}
+        exact = {n: finite_or_zero(x) for n, x in exact.items()}
     scores = None
     if given.scores is not None:
         scores = _scores(work.states[given.scores], tensors, work)
         checks.append(_finite(scores, work, "is a score that is not finite"))
-    found: Ranked = ranked(given, work, tensors, scores)
+    found: Ranked = ranked(given, work, exact, scores)
     return Made(tensors, found.masks, tuple(checks), found.findings)
 
 
