@@ -21,6 +21,8 @@ def arguments(parser: ArgumentParser) -> None:
     add("--split", metavar="AXIS", help="tell the entries of an axis apart: g for gates, head")
     add("--threshold-for", metavar="S", help="the |w| that prunes this share of all, as in 0.5")
     add("--exact", action="store_true", help="exact quantiles, at the price of more passes")
+    add("--spectral", action="store_true",
+        help="the largest singular value and the stable rank of matrices and kernels")  # fmt: skip
     add("--sort", default="file", help="file (default), name, size, max, std, l2, zeros or bad")
     add("--top", type=int, metavar="N", help="only the first N rows")
     everything(parser)
@@ -38,7 +40,7 @@ def run(args: Namespace) -> int:
     with progress(size_of(args.file)) as advance:
         found = stats(
             args.file, args.select, args.exclude, args.per, args.split,
-            args.threshold_for, args.exact, advance,
+            args.threshold_for, args.exact, advance, spectral=args.spectral,
         )  # fmt: skip
     if args.json:
         print_json(found.to_json())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import log10
-from typing import TYPE_CHECKING
 
 from ..expr import evaluate
 from ..formats.base import Checkpoint
@@ -14,14 +13,11 @@ from .health import Finding, Limits
 from .layers import Kernel, Link
 from .relation import same
 from .showing import number
+from .spectra import spectrum_of
 from .statistics import Statistics
 from .summary import Summary
 
-if TYPE_CHECKING:
-    from ..expr import Array
-
 LINEAR = ("linear",)
-BLOCK = 2**19  # elements of a kernel that are multiplied at a time
 FRESH = {"gamma": 1.0, "beta": 0.0, "mean": 0.0, "variance": 1.0}
 
 
@@ -90,35 +86,10 @@ def collapsed(kernel: Kernel, s: Summary, limits: Limits) -> Iterator[Finding]:
     short = min(kernel.out, kernel.fan_in)
     if not rule["side"] <= short <= rule["longest"] or s.nan or s.inf or not s.l2:
         return
-    rank = stable_rank(kernel)
-    if rank is not None and rank < rule["stable_rank"]:
-        text = f"stable rank {number(rank)} of {short}"
+    spectrum = spectrum_of(kernel.x)
+    if spectrum is not None and spectrum.stable_rank < rule["stable_rank"]:
+        text = f"stable rank {number(spectrum.stable_rank)} of {short}"
         yield Finding("W040", kernel.name, text, label="heuristic")
-
-
-def stable_rank(kernel: Kernel) -> float | None:
-    """‖W‖F² / ‖W‖₂² in float64, from the Gram matrix of the short side; None for zeros."""
-    import numpy as np
-
-    values = np.linalg.eigvalsh(_gram(kernel))
-    return float(values.sum() / values[-1]) if values[-1] > 0 else None
-
-
-def _gram(kernel: Kernel) -> Array:
-    """W Wᵀ or Wᵀ W, whichever is smaller, from blocks along the long side."""
-    import numpy as np
-
-    out, width = kernel.x.spec.shape
-    tall = out >= width
-    side, long = (width, out) if tall else (out, width)
-    total = np.zeros((side, side))
-    step = max(1, BLOCK // side)
-    for lo in range(0, long, step):
-        span = (lo, min(lo + step, long))
-        block = (span, (0, width)) if tall else ((0, out), span)
-        part = evaluate(kernel.x, block).astype("f8")
-        total += part.T @ part if tall else part @ part.T
-    return total
 
 
 def recurrent(checkpoint: Checkpoint, limits: Limits) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import SpecError, shown
@@ -14,7 +14,9 @@ from ..reducing import reduce
 from ..steps.sides import Openable, opened
 from ..workers import WORKERS
 from .axes import ALONG, has_axis, outermost, parts, row_shape
+from .layers import kernels
 from .selection import described, selected
+from .spectra import Spectrum, spectrum_of
 from .statistics import Statistics, Tensor
 from .summary import STATISTICS
 from .threshold import sharpened, threshold_for
@@ -30,13 +32,15 @@ def stats(
     exact: bool = False,
     progress: Callable[[int], None] | None = None,
     workers: int = WORKERS,
+    spectral: bool = False,
 ) -> Statistics:
     """The statistics of every tensor of a checkpoint, a file or a live model.
 
     `per` names an axis (`out`, or `0`): norms for each of its entries come along. `split` names
     one whose entries are told apart: gates (`g`), heads (`head`).
     `sparsity` asks for the |w| that prunes this share of all selected floats; `exact` for quantiles
-    without a bound, at the price of more passes.
+    without a bound, at the price of more passes; `spectral` for the largest singular value and the
+    stable rank of every kernel and matrix.
     Moments are of the finite values, in float64; quantiles are order statistics within `bound`.
 
     Errors: FormatError of the file; MissingTensor if a selector fits nothing; SpecError of an axis.
@@ -53,6 +57,7 @@ def stats(
     if exact:
         for n, part, x in ((n, part, x) for n, rows in pieces.items() for part, x in rows):
             results[f"s {n}{part}"] = sharpened(x, results[f"s {n}{part}"])
+    spectra = _spectra(found, pieces, results) if spectral else {}
     limit = None if sparsity is None else threshold_for(found, own, sparsity)
     found.source.check_unchanged()
     rows = list[Tensor]()
@@ -63,8 +68,24 @@ def stats(
             facts = (x.spec.shape, x.spec.dtype.name, found.meaning(n))
             along = results.get(f"a {key}")
             told = None if along is None else along._replace(axis=per)
-            rows.append(Tensor(n + part, *facts, results[f"s {key}{part}"], tied, told))
+            summary, spectrum = results[f"s {key}{part}"], spectra.get(key + part)
+            rows.append(Tensor(n + part, *facts, summary, tied, told, spectrum))
     return Statistics(described(found), tuple(rows), limit)
+
+
+def _spectra(
+    found: Checkpoint, pieces: Mapping[str, list[tuple[str, Expr]]], results: Mapping[str, Any]
+) -> dict[str, Spectrum | None]:
+    """Of what is a matrix, or a kernel whose layout makes one of it, and finite."""
+    known = {k.name: k.x for k in kernels(found)}
+    spectra = {}
+    for n, part, x in ((n, part, x) for n, rows in pieces.items() for part, x in rows):
+        matrix = known.get(n, x) if not part else x
+        s = results[f"s {n}{part}"]
+        plain = len(matrix.spec.shape) == 2 and matrix.spec.dtype.kind == "float"
+        if plain and not s.nan and not s.inf:
+            spectra[n + part] = spectrum_of(matrix)
+    return spectra
 
 
 def _asked(found: Checkpoint, names: Sequence[str], axes: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from ..table import human_count
 from .axes import Along
 from .selection import envelope, title
 from .showing import folded, html_table, index_of, number, percent, plain, span, spark, superscript
+from .spectra import Spectrum
 from .summary import Summary
 from .threshold import Threshold
 
@@ -35,6 +36,7 @@ class Tensor:
     summary: Summary
     tied_to: str | None = None
     along: Along | None = None
+    spectrum: Spectrum | None = None
 
     @property
     def size(self) -> int:
@@ -59,6 +61,7 @@ class Tensor:
             "first_bad": None if s.first_bad is None else index_of(s.first_bad, self.shape),
             "log2_histogram": None if s.low is None else {"low": s.low, "counts": list(s.counts)},
             "tied_to": self.tied_to,
+            "spectrum": None if self.spectrum is None else self.spectrum.to_json(),
             "along": None if along is None else _along(along),
         }
 
@@ -166,6 +169,8 @@ def _remark(t: Tensor) -> str:
         word = "NaN" if t.summary.nan else "Inf"
         at = index_of(t.summary.first_bad, t.shape)
         return f"✗ {word if not (t.summary.nan and t.summary.inf) else 'NaN or Inf'} at {at}"
+    if t.spectrum is not None:
+        return str(t.spectrum)
     return "" if t.summary.unique is None else f"{t.summary.unique} different"
 
 
