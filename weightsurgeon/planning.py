@@ -24,6 +24,7 @@ from .mapping.folding import plain
 from .mapping.folds import folded, with_folds
 from .mapping.rules import Mapping as Rules
 from .mapping.several import sources_of
+from .mapping.unfolding import plain_base, seen_base, unfolded
 from .plan import Draft, Plan, Target
 from .steps import module_of
 from .steps.output import container_asked
@@ -74,10 +75,12 @@ def plan_port(
     else:
         path, container = base.path, base.source.container  # type: ignore[union-attr]
     there = dialect_of(rules, base, container, to, source)
-    folds = plain(source, base, rules, there, dequantise)
+    norms = plain_base(base, source, rules, there)
+    shown_base = seen_base(norms, base)
+    folds = plain(source, shown_base, rules, there, dequantise)
     seen = folded(folds, source)
     if rules is None:
-        rules = automatic(seen, base, source.dialect, there)
+        rules = automatic(seen, shown_base, source.dialect, there)
     files = sources_of(source, "source")
     target = Target(
         path,
@@ -90,8 +93,8 @@ def plan_port(
         actions = {**policies.preset("strict"), **actions}
     sources = {**files, **({"base": base.source} if base is not None else {})}
     keep = into is not None
-    job = Job(seen, rules, target, sources, base, keep, sizes or {}, actions)
-    return carried(with_folds(compile_plan(job), folds))
+    job = Job(seen, rules, target, sources, shown_base, keep, sizes or {}, actions)
+    return carried(unfolded(with_folds(compile_plan(job), folds), norms, base))
 
 
 # -- plans -----------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ NORMS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def judged(layer: str, norm: str, folder: Path) -> dict[str, float]:
+def judged(layer: str, norm: str, folder: Path) -> dict[str, Any]:
     """The difference of the outputs before and after the port."""
     shape, build, make = LAYERS[layer]
     first = keras.Input(shape)
@@ -55,12 +55,21 @@ def judged(layer: str, norm: str, folder: Path) -> dict[str, float]:
     ws.port(folder / "module.pt", folder / "back.keras", template=folder / "model.keras")
     x = RANDOM.standard_normal((2, *shape)).astype("float32")
     expected = by_torch(module, x, len(shape) > 1)
+    before = difference(by_keras(model, x), expected)
     return {
-        "before": difference(by_keras(model, x), expected),
+        "before": before,
+        "to_torch": None if norm.startswith("spectral") else back(module, model, x, folder),
         "to_keras": difference(
             by_keras(keras.models.load_model(folder / "back.keras"), x), expected
         ),
     }
+
+
+def back(module: Any, model: Any, x: Any, folder: Path) -> float:
+    """The plain kernel of Keras as a direction and a length; the difference of the outputs."""
+    ws.port(folder / "model.keras", folder / "there.pt", template=folder / "module.pt")
+    module.load_state_dict(torch.load(folder / "there.pt", weights_only=True), strict=True)
+    return difference(by_torch(module, x, x.ndim > 2), by_keras(model, x))
 
 
 CASES: dict[str, Callable[[Path], Any]] = {

@@ -74,6 +74,8 @@ def test_a_folded_norm_gives_the_same_output(results: Results, backend: str, cas
     found = results.of(backend, case)
     assert found["before"] > 100 * TOLERANCE
     assert found["to_keras"] < TOLERANCE
+    assert ("spectral" in case) == (found["to_torch"] is None)
+    assert (found["to_torch"] or 0) < TOLERANCE
 
 
 @backends

@@ -132,7 +132,7 @@ def _named(rules: Mapping | None, source: Checkpoint, name: str, parts: Iterable
     for rule in rules.rules if rules is not None else ():
         for part in parts:
             if isinstance(rule, Move):
-                if any(_fits(p, part) and not _fits(p, name) for p in rule.sources):
+                if any(fits(p, part) and not fits(p, name) for p in rule.sources):
                     return True
             elif isinstance(rule, Drop):
                 facts = source.source.specs[part], source.meaning(part)
@@ -141,23 +141,33 @@ def _named(rules: Mapping | None, source: Checkpoint, name: str, parts: Iterable
     return False
 
 
-def _fits(pattern: Pattern, name: str) -> bool:
+def fits(pattern: Pattern, name: str) -> bool:
+    """Whether a name is one of a pattern, in one way."""
     with suppress(NameError_):
         return pattern.match(name) is not None
     return True
+
+
+def stems(source: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Plain name → end → name, of all names that may be parts of a reparametrised tensor.
+
+    >>> stems(["fc.weight_g", "fc.weight_v", "fc.bias"])
+    {'fc.weight': {'_g': 'fc.weight_g', '_v': 'fc.weight_v'}}
+    """
+    found: dict[str, dict[str, str]] = {}
+    for name in source:
+        if at := _PARAMETRIZED.fullmatch(name):
+            found.setdefault(at[1] + at[2], {})[at[3]] = name
+        elif at := re.fullmatch(r"(.*[^.])(_g|_v|_u|_orig)", name):
+            found.setdefault(at[1], {})[at[2]] = name
+    return found
 
 
 def _parametrised(
     source: Checkpoint, rules: Mapping | None
 ) -> Iterator[tuple[str, Form, tuple[str, ...]]]:
     """Each reparametrised tensor: its plain name, the form, the names of its parts."""
-    stems: dict[str, dict[str, str]] = {}  # plain name → end → name
-    for name in source:
-        if at := _PARAMETRIZED.fullmatch(name):
-            stems.setdefault(at[1] + at[2], {})[at[3]] = name
-        elif at := re.fullmatch(r"(.*[^.])(_g|_v|_u|_orig)", name):
-            stems.setdefault(at[1], {})[at[2]] = name
-    for stem, ends in stems.items():
+    for stem, ends in stems(source).items():
         if _named(rules, source, stem, ends.values()):
             continue
         form = next((f for f in FORMS if set(f.ends) == ends.keys()), None)

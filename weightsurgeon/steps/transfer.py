@@ -15,6 +15,7 @@ from ..mapping.pasting import Paste
 from ..mapping.rules import Mapping as Rules
 from ..mapping.schema import DIALECT, Key, Table
 from ..mapping.several import sources_of
+from ..mapping.unfolding import plain_base, seen_base, unfolded
 from ..plan import Plan
 from .reading import Reading
 from .sides import dialect_of, source_of, template_of
@@ -93,16 +94,18 @@ def plan(given: Transfer, work: Work) -> Plan:
     source = source_of(states, rules, spent)
     container = work.target.container
     dialect = dialect_of(rules, base, container, given.to, source)
-    folds = plain(source, base, rules, dialect, given.dequantise)
+    norms = plain_base(base, source, rules, dialect)
+    shown = seen_base(norms, base)
+    folds = plain(source, shown, rules, dialect, given.dequantise)
     seen = folded(folds, source)
-    rules = rules or automatic(seen, base, source.dialect, dialect)
+    rules = rules or automatic(seen, shown, source.dialect, dialect)
     files = (base.source if base else None, *sources_of(source, "").values())
     template = template_of(container, *files) if container else None
     target = work.target._replace(dialect=dialect, template=template)
     keep = given.into is not None
     about = (given.sizes, given.policy, given.pastes, given.own_dtype)
-    job = Job(seen, rules, target, work.sources, base, keep, *about)
-    plan = with_folds(compile_plan(job), folds)
+    job = Job(seen, rules, target, work.sources, shown, keep, *about)
+    plan = unfolded(with_folds(compile_plan(job), folds), norms, base)
     if keep:
         _judge(given, plan, work)
     return plan
