@@ -27,9 +27,10 @@ def floats(*values: float) -> np.ndarray[Any, Any]:
 def compared(
     folder: Path, a: Tensors, b: Tensors, rules: Rules | None = None, **how: Any
 ) -> Verification:
-    return verify(
+    found: Verification = verify(
         save(folder / "a.safetensors", a), save(folder / "b.safetensors", b), rules, **how
     )
+    return found
 
 
 def test_equal_files_are_equal(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from .comparison import Verification, compare
 from .formats.base import Checkpoint, Limits
 from .formats.live import Live
 from .mapping.rules import Mapping as Rules
@@ -17,8 +16,9 @@ from .planning import plan_port, plan_run
 from .reducing import Progress
 from .slots import plan_slots
 from .steps.reading import PlanLike
-from .steps.sides import Openable, PathLike, Policy, Sources, opened, rules_of, source_of, stated
+from .steps.sides import Openable, PathLike, Policy, Sources
 from .surgery import plan_assemble, plan_merge, plan_prune, plan_soft_update
+from .verifying import verify
 from .writing import write
 
 __all__ = ["assemble", "merge", "open", "port", "prune", "run", "soft_update", "verify"]
@@ -214,23 +214,3 @@ def prune(
     """
     plan = plan_prune(x, out, step, **keys)
     return _carried_out(plan, "prune", dry_run, progress, durable)
-
-
-def verify(
-    a: Sources,
-    b: Openable,
-    mapping: PathLike | Rules | None = None,
-    atol: float = 0.0,
-    progress: Progress | None = None,
-    sizes: Mapping[str, int] | None = None,
-) -> Verification:
-    """Compare the values of two checkpoints, the first seen through a mapping.
-
-    Of a mapping with several sources `a` is a dict by alias, as for `port`.
-    `atol` is the largest difference that still counts as equal; 0 asks for the same bits.
-    Returns a `Verification`; its `equal` says whether everything agrees.
-    """
-    rules = rules_of(mapping, accept=True)  # nothing is written; it may settle a doubt
-    here = source_of(a, rules)
-    there = opened(b, *stated(rules, "target"))
-    return compare(here, there, rules, atol, progress, sizes or {})

@@ -85,7 +85,7 @@ class Verification:
     def __str__(self) -> str:
         rows = [f"rounded: {_listed(line)}" for line in self.rounded]
         rows += [f"{line.id}: {shown(line.text, 2000)}" for line in self.lines]
-        rows += [_sentence(p) for p in self.differing[:10]]
+        rows += [sentence(p) for p in self.differing[:10]]
         if len(self.differing) > 10:
             rows.append(f"… and {len(self.differing) - 10} more")
         count = sum(p.difference.count for p in self.pairs)
@@ -108,7 +108,8 @@ def _index(flat: int | None, shape: tuple[int, ...]) -> list[int]:
     return index[::-1]
 
 
-def _sentence(p: Pair) -> str:
+def sentence(p: Pair) -> str:
+    """How two tensors differ, in a line."""
     d = p.difference
     name = shown(p.a) if p.a == p.b else f"{shown(p.a)} → {shown(p.b)}"
     where = _index(d.at, p.shape)
@@ -128,6 +129,21 @@ def _pair(p: Pair) -> dict[str, Any]:
     }
 
 
+def expectation(
+    a: Checkpoint, b: Checkpoint, rules: Rules | None, sizes: Mapping[str, int]
+) -> tuple[Plan, dict[str, tuple[str, Expr]]]:
+    """What b should hold, seen from a: the plan, and name → the tensor of a it is from, values."""
+    if rules is None:
+        both_known = a.dialect and b.dialect  # else names and layouts are taken as they are
+        rules = automatic(a, b, a.dialect, b.dialect if both_known else a.dialect)
+    sources = {**sources_of(a, "a"), "base": b.source}
+    listed = {**policies.preset("audit"), "nonfinite": "ignore"}
+    job = Job(a, rules, Target(dialect=b.dialect), sources, b, sizes=sizes, policy=listed)
+    plan = compile_plan(job)
+    run_reductions(plan)
+    return plan, dict(_expected(plan))
+
+
 def compare(
     a: Checkpoint,
     b: Checkpoint,
@@ -137,18 +153,10 @@ def compare(
     sizes: Mapping[str, int],
 ) -> Verification:
     """Compare the values of b with those of a, seen through a mapping or as `port` would."""
-    if rules is None:
-        both_known = a.dialect and b.dialect  # else names and layouts are taken as they are
-        rules = automatic(a, b, a.dialect, b.dialect if both_known else a.dialect)
-    sources = {**sources_of(a, "a"), "base": b.source}
-    listed = {**policies.preset("audit"), "nonfinite": "ignore"}
-    job = Job(a, rules, Target(dialect=b.dialect), sources, b, sizes=sizes, policy=listed)
-    plan = compile_plan(job)
-    run_reductions(plan)
-    expected = dict(_expected(plan))
+    plan, expected = expectation(a, b, rules, sizes)
     wave = {name: reduction(DIFFER, expr, b[name]) for name, (_, expr) in expected.items()}
     found = reduce(wave, progress)
-    for source in sources.values():
+    for source in plan.sources.values():
         source.check_unchanged()  # else two states of a file would have been compared
     pairs = tuple(Pair(x, n, expr.spec.shape, found[n]) for n, (x, expr) in expected.items())
     lines = tuple(line for line in plan.lines if line.id not in BENIGN)

@@ -36,11 +36,13 @@ def live(case: Case, model: Any, module: Any, x: Array, folder: Path) -> dict[st
         v.assign(values(tuple(v.shape), positive="variance" in v.path))
     _finalised(model)
     ws.port(model, module, mapping=there)
+    forward = ws.verify(model, module, mapping=there, forward=True, data=x, atol=1e-4)
     after = [id(v) for v in (*model.weights, *module.state_dict(keep_vars=True).values())]
     found = {
         **result,
         "to_torch": difference(by_torch(module, x, case.first), by_keras(model, x)),
         "differing": str(ws.verify(model, module, mapping=there)).rpartition("\n")[2],
+        "forward": "equal" if forward.equal else str(forward),
         "same_objects": objects == after,
         "same_modes": modes == [p.requires_grad for p in module.parameters()],
         "unlike_the_file": unlike(model, folder / "alike.keras"),

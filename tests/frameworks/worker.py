@@ -17,7 +17,16 @@ from typing import Any
 
 import keras
 import torch
-from frameworks import kernels, live, optimizers, parametrized, published, quantised, refused
+from frameworks import (
+    forwarding,
+    kernels,
+    live,
+    optimizers,
+    parametrized,
+    published,
+    quantised,
+    refused,
+)
 from frameworks.cases import SIZES, Case
 from frameworks.judge import inputs, judged, keras_model, torch_module
 from frameworks.table import CASES
@@ -39,6 +48,7 @@ def main(folder: Path) -> None:
         **quantised.CASES,
         **optimizers.CASES,
         **live.CASES,
+        **forwarding.CASES,
     }.items():
         run(results, name, folder, function)
     run(results, "refused", folder, refused.save)

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
-from .parser import numbers, sizes, sources
-from .shared import print_json, progress
+from .parser import UsageError, numbers, sizes, sources
+from .shared import print_json, progress, size_of
+
+if TYPE_CHECKING:
+    from ..comparison import Verification
+    from ..forward import Forward
 
 HELP = """Compare B with A, seen through a mapping or as `port` would bring it: bit for bit. Exit
-code 0: equal; 1: different, the worst tensors are listed first."""
+code 0: equal; 1: different, the worst tensors are listed first. With --forward A and B are
+`module:callable`: the module is imported from the current folder and the callable called without
+arguments, so your own code is run; the two live models it gives are run on one input, and if their
+outputs differ, the first layers that part are named, with what explains it."""
 
 
 def arguments(parser: ArgumentParser) -> None:
     """The words of `verify`."""
-    text = "a checkpoint; ALIAS=PATH for each where the mapping has several sources"
-    parser.add_argument("a", nargs="+", metavar="A", help=text)
-    parser.add_argument("b", metavar="B", help="what it should be equal to")
-    parser.add_argument("--mapping", metavar="M", help="how A is brought to B's names and layouts")
-    text = "largest difference that counts as equal (default 0: the same bits)"
-    parser.add_argument("--atol", type=difference, default=0.0, metavar="X", help=text)
+    add = parser.add_argument
+    text = "a checkpoint; ALIAS=PATH for each where the mapping has several sources; with --forward"
+    add("a", nargs="+", metavar="A", help=f"{text} a module:callable that makes a live model")
+    add("b", metavar="B", help="what it should be equal to")
+    add("--mapping", metavar="M", help="how A is brought to B's names and layouts")
+    text = "largest difference that counts as equal (default 0: the same bits; of outputs 1e-5)"
+    add("--atol", type=difference, default=None, metavar="X", help=text)
+    text = "run both models, which runs your code, and compare outputs"
+    add("--forward", action="store_true", help=text)
+    text = "their input as A takes it (default: random numbers of A's input shape)"
+    add("--data", metavar="X.npz", help=text)
     sizes(parser)
 
 
@@ -32,14 +45,23 @@ def difference(text: str) -> float:
 
 def run(args: Namespace) -> int:
     """Compare and tell."""
-    from pathlib import Path
-
     from ..api import verify
 
-    total = Path(args.b).stat().st_size if Path(args.b).is_file() else 0
     known = numbers(args.sizes, "--set")
-    with progress(total) as advance:
-        found = verify(sources(args.a), args.b, args.mapping, args.atol, advance, known)
+    found: Verification | Forward
+    if args.forward:
+        from .factory import made
+
+        if len(args.a) > 1:
+            raise UsageError("--forward: runs one model and one other: give A and B")
+        a, b = made(args.a[0]), made(args.b)
+        how = (args.mapping, args.atol, None, known)
+        found = verify(a, b, *how, forward=True, data=args.data)
+    elif args.data is not None:
+        raise UsageError("--data: is the input of live models: say --forward as well")
+    else:
+        with progress(size_of(args.b)) as advance:
+            found = verify(sources(args.a), args.b, args.mapping, args.atol, advance, known)
     if args.json:
         print_json(found.to_json())
     else:

@@ -16,6 +16,7 @@ _CONV = {"stride": "strides", "padding": "padding", "dilation": "dilation_rate",
 _CONV |= {"padding_mode": "padding_mode"}
 _UP = {**_CONV, "output_padding": "output_padding"}
 _NORM = {"eps": "epsilon"}
+_BATCHNORM = {**_NORM, "momentum": "momentum"}
 _RECURRENT = {"num_layers": "levels", "batch_first": "batch_first", "nonlinearity": "activation"}
 _CELL = {"nonlinearity": "activation"}
 _HEADS = {"num_heads": "heads", "batch_first": "batch_first"}
@@ -27,8 +28,8 @@ ATTRIBUTES: dict[str, Mapping[str, str]] = {
     "EmbeddingBag": {"padding_idx": "padding_idx"},
     **{f"Conv{n}d": _CONV for n in (1, 2, 3)},
     **{f"ConvTranspose{n}d": _UP for n in (1, 2, 3)},
-    **{f"BatchNorm{n}d": _NORM for n in (1, 2, 3)},
-    "SyncBatchNorm": _NORM,
+    **{f"BatchNorm{n}d": _BATCHNORM for n in (1, 2, 3)},
+    "SyncBatchNorm": _BATCHNORM,
     **{f"InstanceNorm{n}d": _NORM for n in (1, 2, 3)},
     "LayerNorm": _NORM,
     "RMSNorm": _NORM,
@@ -87,6 +88,10 @@ def _options(module: Any, kind: str, leaf: str) -> dict[str, Any]:
         for attribute, name in ATTRIBUTES.get(kind, {}).items()
         if (value := getattr(module, attribute, None)) is not None
     }
+    if "momentum" in options:  # Keras' is the share that is kept
+        options["momentum"] = round(1 - options["momentum"], 12)
+    if kind == "RMSNorm" and "epsilon" not in options:
+        options["epsilon"] = _smallest(module)
     if kind in _FLAT:
         options["flatten_from"] = None  # a module does not tell what is done before it
     if found := _LEVEL.fullmatch(leaf):
@@ -95,6 +100,14 @@ def _options(module: Any, kind: str, leaf: str) -> dict[str, Any]:
     if kind == "MultiheadAttention" and getattr(module, "in_proj_weight", None) is None:
         options["packed"] = False
     return options
+
+
+def _smallest(module: Any) -> float:
+    """What an RMSNorm without an epsilon adds: that of its dtype."""
+    import torch
+
+    weight = module.weight
+    return float(torch.finfo(torch.float32 if weight is None else weight.dtype).eps)
 
 
 def _plain(value: Any) -> Any:
