@@ -27,6 +27,21 @@ def test_float32_to_bfloat16_is_that_of_ml_dtypes(low: int) -> None:
             assert np.isnan(out[~number].astype("f4")).all()
 
 
+@pytest.mark.parametrize("low", [0, 1, 0xFFF, 0x1000, 0x1001, 0x1FFF, 0x2000, 0x3000, 0xFFFF])
+def test_float32_to_float16_is_that_of_numpy(low: int) -> None:
+    for part in np.split(HIGH, len(HIGH) // PIECE):
+        values = (part | np.uint32(low)).view("f4")
+        values = values[np.abs(values) <= 65504]
+        out = np.empty(values.size, "f2")
+        narrowed(values.copy(), out, finite=True)
+        assert same(out, values.astype("f2"))
+    mixed = np.concatenate([np.linspace(-2, 2, 4000), np.linspace(-1e-5, 1e-5, 401)])
+    values = (mixed + low * 2.0**-40).astype("f4")
+    out = np.empty(values.size, "f2")
+    narrowed(values.copy(), out, finite=True)
+    assert same(out, values.astype("f2"))
+
+
 def test_float64_to_bfloat16_is_rounded_once() -> None:
     x = np.array([1 + 2**-8 + 2**-40, 1 + 2**-8 - 2**-40, 1 + 2**-8, 1 + 3 * 2**-8])
     out = np.empty(4, BF16)

