@@ -45,9 +45,13 @@ def test_what_blocks_count_is_in_the_report_once(tmp_path: Path) -> None:
 
 
 def _leaf(source: Memory) -> Expr:
+    return leaf_of(source, "x")
+
+
+def leaf_of(source: Memory, name: str) -> Expr:
     from weightsurgeon.expr import leaf
 
-    return leaf(source, "x", source.specs["x"])
+    return leaf(source, name, source.specs[name])
 
 
 def test_a_tally_is_no_part_of_what_an_expression_is() -> None:
@@ -60,3 +64,15 @@ def test_a_tally_is_no_part_of_what_an_expression_is() -> None:
     assert plans[0].hash() == plans[1].hash()
     assert counted(other) == {"negative": 1}
     assert len(list(tallies(other))) == 1
+
+
+def test_what_an_earlier_state_counted_is_not_told_of_the_output() -> None:
+    from weightsurgeon.ops.masking import masked
+
+    source = Memory({"x": noise((4,), "float32"), "keep": np.array([True, False, True, True])})
+    keep = leaf_of(source, "keep")
+    first = masked(_leaf(source), keep, Tally())
+    last = masked(first, keep, Tally())
+    first.params["tally"].add(zeros=5)  # more than once: for the ranking, and for the values
+    last.params["tally"].add(zeros=2)
+    assert counted(last) == {"zeros": 2}

@@ -69,9 +69,16 @@ def tallies(expr: Expr) -> Iterator[Tally]:
 
 
 def counted(expr: Expr) -> dict[str, int]:
-    """The counts of all tallies of an expression, those of one name added."""
+    """What the last step counted in an output; counts of one name are added.
+
+    Tallies below an op of several inputs are of an earlier state: they say nothing of this output,
+    and have counted more than once where that state is read more than once.
+    """
     total: dict[str, int] = {}
-    for tally in tallies(expr):
-        for key, n in tally.counts.items():
+    while True:
+        tally = expr.params.get("tally")
+        for key, n in tally.counts.items() if isinstance(tally, Tally) else ():
             total[key] = total.get(key, 0) + n
-    return total
+        if len(expr.inputs) != 1:
+            return total
+        (expr,) = expr.inputs
