@@ -428,6 +428,19 @@ def test_28_masks_are_written_and_applied(tmp_path: Path) -> None:
     assert "35 values of a mask are neither 0 nor 1" in problems({"a": tensors["a"]}, **keys)
 
 
+def test_masks_never_take_the_place_of_the_output_or_of_what_is_read(tmp_path: Path) -> None:
+    from porting import count, save
+
+    path, out = save(tmp_path / "in.safetensors", {"w": count(8)}), tmp_path / "out.safetensors"
+    before = path.read_bytes()
+    for place in (path, out, tmp_path / "x" / ".." / "in.safetensors"):
+        (tmp_path / "x").mkdir(exist_ok=True)
+        with pytest.raises(SurgeryError, match="to a file of its own"):
+            prune(path, out, select="*", sparsity=0.5, mask={"write": str(place)})
+    assert path.read_bytes() == before
+    assert not out.exists()
+
+
 def test_29_69_embedded_masks_are_folded() -> None:
     w, m = np.array([1, math.inf, -3], "f4"), np.array([1, 0, 1], "f4")
     embedded: dict[str, Any] = {"mask": {"apply": "embedded"}}

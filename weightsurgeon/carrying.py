@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from os.path import realpath
 from typing import Any
 
 from .errors import MappingError, OutputError, PlanError, shown
@@ -35,9 +36,23 @@ def carried(plan: Plan) -> Plan:
     if carries.templates and plan.target.template is None:
         text = f"{plan.target.container} needs a structure to fill: give --template or --into"
         problems.append(OutputError(f"{shown(plan.target.path)}: {text}"))
+    problems += _overwriting(plan)
     if problems:
         raise PlanError(problems)
     return plan
+
+
+def _overwriting(plan: Plan) -> Iterator[OutputError]:
+    """Further files (masks) that would take the place of the output, an input or each other."""
+    taken = {realpath(source.path): "an input" for source in plan.sources.values()}
+    taken |= {realpath(plan.target.path): "the output"} if plan.target.path else {}
+    for other in plan.beside:
+        path = realpath(other.target.path)
+        if path in taken:
+            yield OutputError(
+                f"{shown(path)} is {taken[path]} too: write each to a file of its own"
+            )
+        taken[path] = "the file of another step"
 
 
 def repeated(plan: Plan) -> Plan:
