@@ -19,6 +19,12 @@ from weightsurgeon.conventions.refusals import REFUSED, UNHELD, refusal, unheld
         ("lstm", {"activation": "relu"}, "activation=relu: "),
         ("lstm", {"recurrent_activation": "hard_sigmoid"}, "recurrent_activation=hard_sigmoid: "),
         ("rnn", {"activation": "sigmoid"}, "activation=sigmoid: "),
+        (
+            "lstm",
+            {"direction": "forward", "go_backwards": True},
+            "go_backwards=True of the forw",
+        ),
+        ("gru", {"direction": "backward", "go_backwards": False}, "go_backwards=False of the back"),
         ("mha", {"use_gate": True}, "use_gate=True: it multiplies its output by a gate"),
         ("linear", {"quantized": ["kernel_scale"]}, "it is quantised, and a linear of torch"),
     ],
@@ -38,6 +44,9 @@ def test_an_option_is_refused_by_the_dialect_that_lacks_it(
         ("layernorm", {"rms_scaling": False}),
         ("gru", {"reset_after": True, "activation": "tanh"}),
         ("gru", {}),
+        ("lstm", {"direction": "forward", "go_backwards": False}),
+        ("lstm", {"direction": "backward", "go_backwards": True}),
+        ("lstm", {"go_backwards": True}),  # that is a note: reverse the input
         ("rnn", {"activation": "relu"}),
         ("lstm", {"recurrent_activation": "sigmoid", "activation": None}),
     ],

@@ -84,10 +84,19 @@ def refusal(kind: str, options: Mapping[str, Any], dialect: str) -> str | None:
     dialect = "keras" if dialect == "tf" else dialect
     if options.get("quantized") and dialect != "keras":
         return f"it is quantised, and a {kind} of {dialect} has no scale: --dequantise it"
+    if dialect == "torch" and _crossed(options):
+        what = f"go_backwards={options['go_backwards']} of the {options['direction']} layer"
+        return f"{what}: it reads against its name; no module of torch joins directions like that"
     for row in REFUSED:
         if row.meets(kind, options, dialect):
             return f"{row.option}={options[row.option]}: {row.why}"
     return None
+
+
+def _crossed(options: Mapping[str, Any]) -> bool:
+    """Whether a direction of a Bidirectional reads against its name."""
+    way, backwards = options.get("direction"), options.get("go_backwards")
+    return way in ("forward", "backward") and backwards is (way == "forward")
 
 
 def unheld(kind: str, role: str, dialect: str) -> str | None:
