@@ -14,12 +14,14 @@ class Flat(NamedTuple):
     map    a convolution made it, so that a rank-2 map has channels (a sequence has none)
     doubt  why the shape cannot be told, "" where it can
     first  the map's channels are its first axis: a channels_first convolution or a Permute did it
+    stirred  why a vector made of the map may have its entries in any order; no matter to a map
     """
 
     shape: Size = ()
     map: bool = False
     doubt: str = ""
     first: bool = False
+    stirred: str = ""
 
 
 class Origin(NamedTuple):

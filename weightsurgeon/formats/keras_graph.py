@@ -18,7 +18,7 @@ from .base import Limits
 from .keras_calls import Key, Size, calls_of, references, size_of
 from .keras_flat import NOTHING, PLAIN, Flat, Origin, Value
 from .keras_names import CELLS, VARIABLES
-from .keras_shapes import KEEPS, size_after
+from .keras_shapes import KEEPS, size_after, target_of
 
 Json = Mapping[str, Any]
 
@@ -36,6 +36,7 @@ _CONV = re.compile(r"(Separable|Depthwise)?Conv[123]D(Transpose)?")
 _MAPS = re.compile(r"((Max|Average)Pooling|UpSampling|ZeroPadding|Cropping)[123]D|Permute")
 _END = {*VARIABLES, *CELLS, "GlobalAveragePooling1D", "GlobalMaxPooling1D", "Reshape"}
 _END -= {"Attention", "AdditiveAttention"}  # whose output has the entries of its values
+_STIRS = {"Lambda", "TFOpLambda", "Einsum", "Moveaxis", "Ravel", "Rot90", "Swapaxes", "Unflatten"}
 
 
 def flattened(config: Json, path: str, limits: Limits) -> dict[int, Flat]:
@@ -94,6 +95,10 @@ class _Walk(NamedTuple):
         if _is_model(item):
             return self.deeper().model(item, values)
         seen = _joined(kind, [v.flat for v in values])
+        size = values[0].size or _built(item) or size_of(config.get("batch_shape"))
+        size = size or size_of(config.get("batch_input_shape"))
+        if seen.stirred and kind in _AWARE and (size is None or len(size) == 1):
+            seen = Flat(doubt=seen.stirred)
         if kind == "TimeDistributed" and _sound(config.get("layer")):
             return self.deeper().layer(config["layer"], [Value(seen)])._replace(size=None)
         if kind == "SpectralNormalization" and _sound(config.get("layer")):
@@ -101,11 +106,9 @@ class _Walk(NamedTuple):
         if self.found.setdefault(id(item), (kind, seen))[1] != seen:
             seen = Flat(doubt="it is shared by inputs that are flattened differently")
             self.found[id(item)] = kind, seen
-        size = values[0].size or _built(item) or size_of(config.get("batch_shape"))
-        size = size or size_of(config.get("batch_input_shape"))
         after = size_after(kind, config, size)
         origin = self.origin(item, [v.origin for v in values], after)
-        return Value(_made(kind, config, seen, size), after, origin)
+        return Value(_made(item, kind, seen, size), after, origin)
 
     def origin(self, item: Json, origins: list[Origin], size: Size | None) -> Origin:
         """What made the entries of a layer's output; doubt of it where they become channels."""
@@ -116,7 +119,7 @@ class _Walk(NamedTuple):
             units = config.get("units")
             return Origin(frozenset([id(item)]), units if isinstance(units, int) else 0)
         if kind == "Reshape":
-            return _unfolded(size or config.get("target_shape"), seen)
+            return _unfolded(size or target_of(config), seen)
         if _CONV.fullmatch(kind) and seen.map and config.get("data_format") != "channels_first":
             self.doubts.update(dict.fromkeys(seen.makers, _UNFOLDED.format(list(seen.map), kind)))
         if kind in _AWARE and seen.makers and not seen.map:
@@ -150,32 +153,51 @@ def _joined(kind: str, flats: list[Flat]) -> Flat:
         return Flat(doubt="flattened branches are concatenated") if several else flats[0]
     if any(f.shape or f.doubt for f in flats):
         return Flat(doubt=f"flattened and other inputs meet in a {kind}")
-    maps = [f for f in flats if f.map]
-    return Flat(map=bool(maps), first=bool(maps) and all(f.first for f in maps))
+    maps, stirred = [f for f in flats if f.map], next((f.stirred for f in flats if f.stirred), "")
+    return Flat(map=bool(maps), first=bool(maps) and all(f.first for f in maps), stirred=stirred)
 
 
-def _made(kind: str, config: Json, seen: Flat, size: Size | None) -> Flat:
+def _made(item: Json, kind: str, seen: Flat, size: Size | None) -> Flat:
     """What a layer's output carries on its last axis."""
+    config = item["config"]
     if kind == "Flatten":
         return _flatten(config, seen, size)
     if kind == "Permute":
         return _permuted(config.get("dims"), seen)
+    if kind == "Transpose" and isinstance(config.get("axes"), list):
+        return _permuted(config["axes"][1:], seen)  # an operation, which counts the batch
     if kind == "Reshape" and not seen.doubt and not seen.shape:
-        return _reshape(config.get("target_shape"), seen, size)
+        return _reshape(target_of(config), seen, size)
+    if _stirs(item, kind) and not (seen.doubt or seen.shape):
+        is_map = seen.map or (size is not None and len(size) > 2)
+        why = f"a {kind} may order the entries of a map in any way" if is_map else seen.stirred
+        return Flat(stirred=why)
     if kind in KEEPS or kind in _MERGE or _MAPS.fullmatch(kind):
         return seen
     if _CONV.fullmatch(kind):
         return Flat(map=True, first=config.get("data_format") == "channels_first")
     if kind == "Dense" and not seen.shape and not seen.doubt:
         return seen  # on a map it is a convolution of size one
+    if ".ops." in str(item.get("module")) and not (seen.shape or seen.doubt):
+        return seen  # all others work on each element, or along an axis
     if kind in _END or not (seen.shape or seen.doubt):
         return PLAIN
     return Flat(doubt=seen.doubt or f"a {kind} stands between it and the Flatten")
 
 
+def _stirs(item: Json, kind: str) -> bool:
+    """Whether a layer may move entries as it likes: one of a user, an operation that does so."""
+    module = item.get("module")
+    if isinstance(module, str):
+        return kind in _STIRS or module.partition(".")[0] not in ("keras", "tf_keras")
+    return kind in _STIRS or isinstance(item.get("registered_name"), str)
+
+
 def _flatten(config: Json, seen: Flat, size: Size | None) -> Flat:
     if seen.shape or seen.doubt:
         return seen
+    if seen.stirred:
+        return Flat(doubt=seen.stirred)
     if size is None:
         return Flat(doubt="the config does not say of which shape its Flatten takes a map")
     if config.get("data_format") == "channels_first":  # it moves the first axis last, then flattens

@@ -48,8 +48,18 @@ def _after(kind: str, config: Mapping[str, Any], size: Size | None) -> Size | No
     if kind == "Permute":
         return tuple(size[axis - 1] for axis in config["dims"])
     if kind == "Reshape":
-        return _reshaped(config["target_shape"], size)
+        return _reshaped(target_of(config), size)
     return None
+
+
+def target_of(config: Mapping[str, Any]) -> Any:
+    """The shape, without batch, that a Reshape makes; `keras.ops.reshape` says it with the batch.
+
+    >>> target_of({"newshape": [-1, 16]})
+    [16]
+    """
+    stated = config.get("newshape")
+    return stated[1:] if isinstance(stated, list) else config.get("target_shape")
 
 
 def _windowed(kind: str, config: Mapping[str, Any], size: Size) -> Size:

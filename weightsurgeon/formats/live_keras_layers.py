@@ -24,8 +24,7 @@ _END = re.compile(r"(Einsum)?Dense|(Reversible)?Embedding|.*Conv[123]D.*|Global.
 def layers_told(root: Any, tree: Tree) -> dict[str, Layer]:
     """Canonical name → class and options of the layer; "" is the root."""
     found = _told(root, "", _before(root))
-    apart = len(found) < 2  # no model whose config tells its layers
-    open_ = apart and len(tree) > 1 and any(_SPATIAL.fullmatch(type(x).__name__) for _, x in tree)
+    open_ = len(tree) > 1 and any(_SPATIAL.fullmatch(type(x).__name__) for _, x in tree)
     for name, layer in tree:
         if name in found or not layer.weights:
             continue
