@@ -55,6 +55,14 @@ def test_what_torch_has_is_not_refused(kind: str, options: dict[str, Any]) -> No
     assert refusal(kind, options, "torch") is None
 
 
+def test_a_layer_that_is_refused_is_one_line(tmp_path: Path) -> None:
+    rule = "- {layer: a, to: b, kind: gru, options: {reset_after: false}}"
+    parts = {"kernel": count(2, 9), "recurrent_kernel": count(3, 9), "bias": count(9)}
+    tensors = {f"a/{leaf}": x for leaf, x in parts.items()}
+    (line,) = Bench(tmp_path).refuse(tensors, mapping(rule, "keras", "torch"))
+    assert line.startswith("m.yaml:5: kind: a → b: reset_after=False: it resets the state")
+
+
 def test_every_row_gives_a_reason() -> None:
     assert all(len(row.why) > 20 for row in REFUSED)
     for (kind, role, dialect), why in UNHELD.items():

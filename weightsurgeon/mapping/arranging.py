@@ -17,7 +17,7 @@ from ..notation import Side, atoms, expand_spatial
 from ..ops.arithmetic import loses
 from ..plan import Origin
 from ..spec import Axes, Axis, TensorSpec
-from .bind import Binder, Made
+from .bind import Binder, Made, Unheld
 from .claim import split
 from .groups import Group, value_at
 from .many import LIST, list_axis
@@ -65,6 +65,8 @@ def bind_group(binder: Binder, group: Group) -> Bound:
     except SpecError as error:
         names = ", ".join(g.label for g in grouped(group.names)[:3])
         there = ", ".join(shown(p.text) for p in rule.targets[:3])
+        if isinstance(error, Unheld):
+            names, there = map(shown, binder.ends(next(iter(group.cells.values()))))
         raise rule.refused(error.id, f"{names} → {there}: {error}", *group.names) from error
     known = {id(cell): i for i, cell in cells.items()}
     equal = [((_first(group, a, known), _first(group, b, known)), (a, b)) for a, b in found.equal]

@@ -45,6 +45,10 @@ class Made(NamedTuple):
     origin: Origin
 
 
+class Unheld(SpecError):
+    """A layer that the other side cannot hold: all of its tensors are refused with one line."""
+
+
 @dataclass(frozen=True)
 class Binder(Naming):
     """Turns claims into outputs; holds what is the same for all of them."""
@@ -75,7 +79,8 @@ class Binder(Naming):
             self.demands.check(claim.name, moved, wanted)
             moved = self.demands.in_dtype(moved, wanted, asked, x.spec.dtype)
         except SpecError as error:
-            text = f"{shown(claim.name)} → {shown(name)}: {error}"
+            ends = self.ends(claim) if isinstance(error, Unheld) else (claim.name, name)
+            text = f"{' → '.join(map(shown, ends))}: {error}"
             raise self.refused(claim, error.id, text) from error
         layer, _ = split(name)
         meaning = replace(meaning, layer=layer)
@@ -149,17 +154,21 @@ class Binder(Naming):
             text = f"{x.spec} goes from {ways} and may lie otherwise there"
             raise SpecError(f"{text}; give the rule a layout or a kind", "axes")
 
+    def ends(self, claim: Claim) -> tuple[str, str]:
+        """The layer of a claim here and there."""
+        return claim.layer, split(self.all_targets(claim)[0])[0]
+
     def held(self, claim: Claim) -> dict[str, object]:
         """The options of a layer, that both sides can hold.
 
-        Errors: SpecError `kind`.
+        Errors: SpecError `kind`, `Unheld` where it is the layer that a side cannot hold.
         """
         kinds = claim.kind, self.target_kind(claim)
         check_kind(self.source.meaning(claim.name), claim.role, kinds)
         options = self.options(claim)
         for kind, dialect in zip(kinds, reversed(self.dialects), strict=True):
             if reason := refusal(kind, options, dialect or ""):
-                raise SpecError(reason, "kind")
+                raise Unheld(reason, "kind")
         return {name: value for name, value in options.items() if name not in _OF_ITS_FILE}
 
     def _by_kind(self, claim: Claim, x: Expr, wanted: TensorSpec | None) -> tuple[Expr, Meaning]:
