@@ -44,7 +44,7 @@ ROOMS = {
     "execute": "execute copies reducing foldings",
     "outcome": "outcome costs",
     "mapping": "mapping",
-    "comparison": "comparison",
+    "comparison": "comparison sanity",
     "forward": "forward",
     "steps": "steps",
     "planning": "planning surgery carrying slots",

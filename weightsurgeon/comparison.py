@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
+from . import sanity
 from .conventions import group_of
 from .errors import shown
 from .expr import Expr
@@ -46,6 +47,7 @@ class Verification:
     rounded: tuple[
         Line, ...
     ] = ()  # compared after the one rounding that the narrower dtype asks for
+    findings: tuple[Line, ...] = ()  # what b should not hold, whatever a does
 
     @property
     def differing(self) -> tuple[Pair, ...]:
@@ -79,12 +81,14 @@ class Verification:
             "differing": sum(p.difference.count for p in self.pairs),
             "pairs": [_pair(p) for p in self.differing],
             "rounded": [{"names": list(x.names), "text": x.text} for x in self.rounded],
+            "findings": [{"id": x.id, "text": x.text} for x in self.findings],
             "lines": [{"id": x.id, "names": list(x.names), "text": x.text} for x in self.lines],
         }
 
     def __str__(self) -> str:
         rows = [f"rounded: {_listed(line)}" for line in self.rounded]
         rows += [f"{line.id}: {shown(line.text, 2000)}" for line in self.lines]
+        rows += [f"finding: {line.id}: {shown(line.text, 2000)}" for line in self.findings]
         rows += [sentence(p) for p in self.differing[:10]]
         if len(self.differing) > 10:
             rows.append(f"… and {len(self.differing) - 10} more")
@@ -154,14 +158,16 @@ def compare(
 ) -> Verification:
     """Compare the values of b with those of a, seen through a mapping or as `port` would."""
     plan, expected = expectation(a, b, rules, sizes)
-    wave = {name: reduction(DIFFER, expr, b[name]) for name, (_, expr) in expected.items()}
-    found = reduce(wave, progress)
+    looks = sanity.looked_at(b, expected)
+    wave = {f"= {name}": reduction(DIFFER, x, b[name]) for name, (_, x) in expected.items()}
+    found = reduce(wave | {f"< {name}": look for name, look in looks.items()}, progress)
     for source in plan.sources.values():
         source.check_unchanged()  # else two states of a file would have been compared
-    pairs = tuple(Pair(x, n, expr.spec.shape, found[n]) for n, (x, expr) in expected.items())
+    pairs = tuple(Pair(x, n, expr.spec.shape, found[f"= {n}"]) for n, (x, expr) in expected.items())
     lines = tuple(line for line in plan.lines if line.id not in BENIGN)
     rounded = tuple(line for line in plan.lines if line.id == "lossy-cast")
-    return Verification((a.path, b.path), pairs, lines, atol, rounded)
+    odd = tuple(sanity.findings(plan, b, {name: found[f"< {name}"] for name in looks}))
+    return Verification((a.path, b.path), pairs, lines, atol, rounded, odd)
 
 
 def _expected(plan: Plan) -> Iterator[tuple[str, tuple[str, Expr]]]:

@@ -1,4 +1,4 @@
-"""A reduction that counts what is not greater than 0: no variance is."""
+"""Reductions that count what is not greater than 0, and what is below 0: no variance is."""
 
 from __future__ import annotations
 
@@ -34,3 +34,13 @@ def _merge(state: Nonpositive, later: Nonpositive) -> Nonpositive:
 
 
 NONPOSITIVE = Reduce("nonpositive", _infer, Nonpositive, _fold, _merge, lambda state: state)
+
+
+def _fold_negative(state: Nonpositive, start: int, values: Any) -> Nonpositive:
+    import numpy as np
+
+    at = np.flatnonzero(values.astype(np.float64) < 0)
+    return _merge(state, Nonpositive(len(at), start + int(at[0]))) if len(at) else state
+
+
+NEGATIVE = Reduce("negative", _infer, Nonpositive, _fold_negative, _merge, lambda state: state)

@@ -19,7 +19,7 @@ from .means import MEANS
 from .mixing import MIX
 from .movement import CONCAT, CROP, PERMUTE, RESHAPE, TAKE
 from .norms import INNER, NORMS
-from .positive import NONPOSITIVE
+from .positive import NEGATIVE, NONPOSITIVE
 from .ranking import RANK
 from .reduction import BEYOND, DIFFER, NOT_FINITE
 from .slerping import SLERP
@@ -31,6 +31,17 @@ _DECODE = (NIBBLES, DIVIDED, SCALED_BACK)
 _COMPUTE = (CAST, FULL, SUM, AFFINE, PRODUCT, QUOTIENT, LERP, MIX, SLERP, *_FOLD)
 _MASK = (KEPT, KEPT_EACH, KEPT_FROM, KEPT_OF, RANDOM, SPREAD, AS_MASK, PACKED, UNPACKED)
 _PRUNE = (MASKED, FINITE_OR_ZERO, *_MASK)
-_REDUCE = (BEYOND, DIFFER, INNER, MEANS, NONPOSITIVE, NORMS, NOT_FINITE, RANK, UNIT_SCORES)
+_REDUCE = (
+    BEYOND,
+    DIFFER,
+    INNER,
+    MEANS,
+    NEGATIVE,
+    NONPOSITIVE,
+    NORMS,
+    NOT_FINITE,
+    RANK,
+    UNIT_SCORES,
+)
 OPS: dict[str, Op] = {op.name: op for op in (*_MOVE, *_DECODE, *_COMPUTE, *_PRUNE)}
 REDUCTIONS: dict[str, Reduce] = {row.name: row for row in _REDUCE}
