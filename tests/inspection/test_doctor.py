@@ -196,6 +196,27 @@ def test_thresholds_are_moved_and_rules_turned_off(tmp_path: Path) -> None:
         examined(tmp_path, stack(1.0, 1, 8), rules=tmp_path / "list.yaml")
 
 
+@pytest.mark.parametrize("n", [4, 9])  # 9: as many channels as places
+def test_depthwise_units_are_dead_or_unused_but_no_twins(n: int) -> None:
+    seen = [tensor(name, 0, (None, 8, 8, n)) for name in ("a", "c", "d")]
+    own = {"use_bias": True, "activation": "relu", "data_format": "channels_last"}
+    body = [
+        layer("InputLayer", "a", batch_shape=[None, 8, 8, n]),
+        layer("Conv2D", "c", [seen[0]], filters=n, kernel_size=[1, 1], **own),
+        layer("DepthwiseConv2D", "d", [seen[1]], depth_multiplier=1, kernel_size=[3, 3], **own),
+        layer("Conv2D", "e", [seen[2]], filters=n, kernel_size=[1, 1], **own),
+    ]
+    values = {f"{x}/kernel": normal(1, 1, n, n, seed=i) for i, x in enumerate("ce")}
+    values |= {f"{x}/bias": np.full(n, 0.1, "f4") for x in "cde"}
+    values["d/kernel"] = normal(3, 3, n, 1, seed=3)
+    values["d/kernel"][:, :, 1] = values["d/kernel"][:, :, 0]
+    values["d/kernel"][:, :, 2] = 0
+    values["d/bias"][2] = -0.1
+    found = ws.doctor(in_memory(model(body, [["a", 0, 0]], ["e", 0, 0]), values)).findings
+    told = [(f.code, f.tensor, f.unit, f.label) for f in found if f.unit is not None]
+    assert told == [("W021", "c/kernel", 2, "certain"), ("W020", "d/kernel", 2, "certain")]
+
+
 def sharded(folder: Path) -> Path:
     """Three shards and their index."""
     for i in range(3):

@@ -122,7 +122,7 @@ def _of_layers(
     yield from layer_findings.gains(layers, links(found, layers), measured, limits)
     yield from layer_findings.untrained(found, measured, init)
     if "W040" in limits:
-        for kernel in layers:
+        for kernel in (k for k in layers if not k.apart):
             yield from layer_findings.collapsed(kernel, measured[kernel.name], limits)
     if "W012" in limits:
         yield from layer_findings.recurrent(found, limits)
@@ -150,7 +150,7 @@ def _of_units(
         if "W020" in limits:
             yield from unit_findings.dead(found, k, norms, fed.get(k.name), span)
         yield from unit_findings.unused(k, read_by[k.name], columns_of)
-        if "W022" in limits:
+        if "W022" in limits and not k.apart:  # equal ones read different channels
             yield from unit_findings.duplicates(k, results[f"h {k.name}"], norms, limits)
         if "W050" in limits:
             yield from unit_findings.loud(k, norms, limits)
@@ -162,7 +162,7 @@ def _columns(found: Checkpoint, kernel: Kernel) -> Expr | None:
     """The kernel with the channels it reads in front, where the graph may ask for them."""
     if found.source.graph() is None:
         return None
-    if kernel.fan_in == kernel.width:
+    if kernel.fan_in == kernel.width and not kernel.apart:
         return permute(kernel.x, (1, 0))
     axes = found.meaning(kernel.name).axes
     plain = axes is not None and any(len(g) == 1 and g[0].name == "in" for g in axes)

@@ -42,6 +42,7 @@ class Kernel(NamedTuple):
     bias     name of its bias, None without one
     activation  as the file tells it: "" where it does not
     ground   how its layout is known: file, metadata, inferred
+    apart    depthwise: each unit reads a channel of its own
     """
 
     name: str
@@ -51,6 +52,7 @@ class Kernel(NamedTuple):
     bias: str | None
     activation: str
     ground: str
+    apart: bool = False
 
     @property
     def out(self) -> int:
@@ -73,14 +75,15 @@ def kernels(checkpoint: Checkpoint) -> list[Kernel]:
 def _kernel(checkpoint: Checkpoint, name: str, biases: Mapping[str, str]) -> Kernel | None:
     x, meaning = checkpoint[name], checkpoint.meaning(name)
     if meaning.role == "kernel" and meaning.axes is not None:
-        names = [a.name for a in atoms(meaning.axes)]
-        if "out" not in names or x.spec.dtype.kind != "float":
+        apart = meaning.kind == "depthwise"
+        makes = ("in", "mult") if apart else ("out",)
+        out = tuple(a for a in atoms(meaning.axes) if a.name in makes)
+        if len(out) != len(makes) or x.spec.dtype.kind != "float":
             return None
-        rest = [a for a in atoms(meaning.axes) if a.name != "out"]
-        out = next(a for a in atoms(meaning.axes) if a.name == "out")
+        rest = tuple(a for a in atoms(meaning.axes) if a.name not in makes)
         sizes = sizes_of(meaning.kind, meaning.options) if meaning.kind else {}
         try:
-            seen = relayout(x, meaning.axes, Axes([(out,), tuple(rest)]), sizes)
+            seen = relayout(x, meaning.axes, Axes([out, rest]), sizes)
         except SpecError:
             return None  # a size that neither shape nor options tell
         alone = [
@@ -93,7 +96,8 @@ def _kernel(checkpoint: Checkpoint, name: str, biases: Mapping[str, str]) -> Ker
         if bias is not None and checkpoint[bias].spec.shape != seen.spec.shape[:1]:
             bias = None
         fires = str(meaning.options.get("activation") or "")
-        return Kernel(name, meaning.layer, seen.named(None), width, bias, fires, meaning.ground)
+        x = seen.named(None)
+        return Kernel(name, meaning.layer, x, width, bias, fires, meaning.ground, apart)
     return _inferred(checkpoint, name, x) if meaning.role is None else None
 
 
@@ -137,7 +141,8 @@ def links(checkpoint: Checkpoint, found: list[Kernel]) -> dict[str, Link]:
         if kernel is None:
             norm = norm or _is_norm(checkpoint, name)
             continue
-        fits = before is not None and kernel.fan_in % before.out == 0
+        reads = kernel.out if kernel.apart else kernel.fan_in
+        fits = before is not None and reads % before.out == 0
         fires = before.activation if fits and before is not None else ""
         result[name] = Link(before if fits else None, norm, fires, False)
         before, norm = kernel, False

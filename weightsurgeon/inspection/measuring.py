@@ -77,7 +77,7 @@ def _spectra(
     found: Checkpoint, pieces: Mapping[str, list[tuple[str, Expr]]], results: Mapping[str, Any]
 ) -> dict[str, Spectrum | None]:
     """Of what is a matrix, or a kernel whose layout makes one of it, and finite."""
-    known = {k.name: k.x for k in kernels(found)}
+    known = {k.name: k.x for k in kernels(found) if not k.apart}
     spectra = {}
     for n, part, x in ((n, part, x) for n, rows in pieces.items() for part, x in rows):
         matrix = known.get(n, x) if not part else x
