@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -426,6 +427,16 @@ def test_a_signal_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["l.safetensors"]
 
 
+def test_prune_on_a_schedule(shell: Shell, tmp_path: Path) -> None:
+    save(tmp_path / "x.safetensors", {"w": count(4, 4, start=1)})
+    words = ["prune", "x.safetensors", "-o", "y.safetensors", "--schedule", "0.75:0:4:1"]
+    for step, zeros in (("1", 3), ("2", 6), ("9", 12)):
+        found = shell(*words, "--include", "w", "--step", step)
+        assert found.code == 0, found.err
+        assert (load_file(tmp_path / "y.safetensors")["w"] == 0).sum() == zeros
+    assert "--step N" in shell(*words, "--include", "w").err
+
+
 def test_prune_by_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from weightsurgeon.cli.parser import Parser
     from weightsurgeon.cli.prune import arguments, keys_of
@@ -450,6 +461,16 @@ def test_prune_by_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         "amount": {"count": 3}, "score": {"random": {"seed": 7}}, "scope": "tensor",
     }  # fmt: skip
     assert keys("--keep", "3", "--scores", "s.pt")["score"] == {"from": "scores"}
+    assert keys("--sparsity", "1", "--units", "out:l1")["granularity"] == {
+        "axis": "out", "norm": "l1",
+    }  # fmt: skip
+    assert keys("--sparsity", "1", "--units", "in")["granularity"] == {"axis": "in"}
+    wanted = {"kind": "polynomial", "final": Decimal("0.9"), "begin": 0, "end": 100}
+    assert keys("--schedule", "0.9:0:100", "--step", "5")["schedule"] == wanted
+    assert keys("--schedule", "0.9:0:100:2")["schedule"] == wanted | {"power": 2}
+    for wrong in ("0.9", "0.9:1", "0.9:a:b", "0.9:0:-1"):
+        with pytest.raises(SurgeryError, match="--schedule wants FINAL:BEGIN:END"):
+            keys("--schedule", wrong)
     with pytest.raises(SurgeryError, match="wants a number"):
         keys("--below", "x")
     with pytest.raises(SurgeryError, match="one of the arguments"):

@@ -25,6 +25,7 @@ from weightsurgeon.formats import create_sink
 from weightsurgeon.formats.base import Checkpoint, Meaning, Order
 from weightsurgeon.notation import parse
 from weightsurgeon.ops.ranking import RANK, Amount
+from weightsurgeon.ops.units import NORMS
 from weightsurgeon.outcome import Report
 from weightsurgeon.pending import pendings, reduction_over
 from weightsurgeon.planning import plan_run, plan_step
@@ -632,3 +633,16 @@ def test_26_a_pattern_is_verified() -> None:
         verified(w)
     with pytest.raises(PlanError, match="in=6 is no multiple of 4"):
         verified(w[:, :6])
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_small_units_are_scored_as_large_ones(norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = memory({"w": np.random.default_rng(3).standard_normal((7, 10)).astype("f4")}, "out in")
+    units = {"block": {"out": 2, "in": 3}, "reduce": "max" if norm == "linf" else norm}
+    if norm == "rms":  # of rows only
+        units = {"axis": "out", "norm": norm}
+    keys = {"sparsity": 0.5, "granularity": units, "ragged": "keep"}
+    small = pruned(x, **keys)["w"]
+    monkeypatch.setattr("weightsurgeon.steps.ranked.SMALL", 0)
+    assert np.array_equal(pruned(x, **keys)["w"], small)
+    assert 0 < np.count_nonzero(small) < small.size

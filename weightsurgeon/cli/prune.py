@@ -33,10 +33,15 @@ def arguments(parser: ArgumentParser) -> None:
     how.add_argument("--keep", type=int, metavar="N", help="all but so many")
     how.add_argument("--below", type=number, metavar="X", help="all with a magnitude below X")
     how.add_argument("--nm", metavar="N:M", help="all but N in every M along --axis")
+    how.add_argument("--schedule", metavar="FINAL:BEGIN:END[:POWER]",
+        help="the share at training step --step N: from 0 at BEGIN to FINAL at END; power 3")  # fmt: skip
     how.add_argument("--apply-mask", metavar="M", help="what the masks in M do not keep")
     how.add_argument("--fold", action="store_true", help="fold the masks that a framework embedded")
     add("--axis", metavar="AXIS", help="the axis of --nm, as in --axis in")
     add("--scope", metavar="SCOPE", help="global (default), tensor, or axis=out: ranked in each")
+    add("--step", type=int, metavar="N", help="the training step of --schedule and --random")
+    add("--units", metavar="AXIS[:NORM]",
+        help="whole entries of an axis, by their norm: l2 (default), l1, linf, mean, rms")  # fmt: skip
     add("--of", choices=["all", "remaining"], default="all",
         help="count zeros that are there (default), or only what remains")  # fmt: skip
     add("--include", action="append", default=[], metavar="GLOB", help="these tensors; repeatable")
@@ -58,7 +63,17 @@ def run(args: Namespace) -> int:
     keys, aliases = keys_of(args), {"input": args.input}
     for alias, path in (("masks", args.apply_mask), ("scores", args.scores)):
         aliases |= {alias: path} if path else {}
-    return carry_out(plan_step("prune", keys, args.output, aliases), "prune", args)
+    plan = plan_step("prune", keys, args.output, aliases, args.step)
+    return carry_out(plan, "prune", args)
+
+
+def schedule(text: str) -> dict[str, Any]:
+    """A polynomial schedule as it is written: `0.9:0:10000`, `0.9:0:10000:2`."""
+    final, *rest = text.split(":")
+    if len(rest) not in (2, 3) or not all(x.isascii() and x.isdigit() for x in rest):
+        raise UsageError(f"--schedule wants FINAL:BEGIN:END[:POWER], not {shown(text)!r}")
+    keys = dict(zip(("begin", "end", "power"), map(int, rest), strict=False))
+    return {"kind": "polynomial", "final": number(final), **keys}
 
 
 def keys_of(args: Namespace) -> dict[str, Any]:
@@ -69,6 +84,11 @@ def keys_of(args: Namespace) -> dict[str, Any]:
     keys |= {"ragged": args.ragged, "exclude": args.exclude or None}
     keys |= {"amount": amount} if amount else {}
     keys |= {"select": args.include} if args.include else {}
+    if args.schedule is not None:
+        keys["schedule"] = schedule(args.schedule)
+    if args.units is not None:
+        axis, _, norm = args.units.partition(":")
+        keys["granularity"] = {"axis": axis, **({"norm": norm} if norm else {})}
     if args.scope is not None:
         word, given, axis = args.scope.partition("=")
         keys["scope"] = {word: axis} if given else word

@@ -12,11 +12,12 @@ from math import prod
 from typing import Any
 
 from ..errors import SpecError
-from ..expr import Block, Expr, Op, Reduce, apply
+from ..expr import Block, Expr, Op, Reduce, apply, block_shape
 from ..ranking import refuse_unprunable
-from ..spec import TensorSpec
+from ..spec import TensorSpec, dtype_of
 from .keeping import magnitudes
 
+SMALL = 4096  # elements of a unit whose score is made whenever it is wanted
 NORMS = ("l1", "l2", "linf", "mean", "rms")
 Specs = tuple[TensorSpec, ...]
 
@@ -96,6 +97,49 @@ def _finish(state: _State) -> Any:
 
 
 UNIT_SCORES = Reduce("unit_scores", _infer, _State, _fold, _merge, _finish)
+
+
+def unit_scores(x: Expr, sizes: Sequence[int], norm: str) -> Expr:
+    """The score of every unit, made of its own elements: for so many small units that their scores
+    shall not be held. float64, elements added in C order.
+
+    >>> from weightsurgeon.expr import array
+    >>> unit_scores(array([3.0, -4.0, 1.0, 0.0, 9.0]), (2,), "l2").numpy().tolist()
+    [5.0, 1.0]
+    """
+    return apply(UNITS, x, sizes=tuple(sizes), norm=norm)
+
+
+def _units_infer(specs: Specs, sizes: tuple[int, ...], norm: str) -> TensorSpec:
+    (x,) = specs
+    _infer(specs, x.shape, sizes, norm)
+    return TensorSpec(dtype_of("float64"), grid(x.shape, sizes))
+
+
+def _units_pull(expr: Expr, block: Block) -> list[Block]:
+    sizes = expr.params["sizes"]
+    return [tuple((lo * s, hi * s) for (lo, hi), s in zip(block, sizes, strict=True))]
+
+
+def _units_of(expr: Expr, block: Block, values: Sequence[Any]) -> Any:
+    import numpy as np
+
+    sizes, norm = expr.params["sizes"], expr.params["norm"]
+    scores = np.zeros(block_shape(block))
+    with np.errstate(invalid="ignore"):
+        for place in np.ndindex(*sizes):
+            part = tuple(slice(at, None, size) for at, size in zip(place, sizes, strict=True))
+            size = magnitudes(values[0][part])
+            if norm == "linf":
+                np.maximum(scores, size, out=scores)
+            else:
+                scores += size * size if norm in ("l2", "rms") else size
+    if norm in ("mean", "rms"):
+        scores /= max(1, prod(sizes))
+    return np.sqrt(scores) if norm in ("l2", "rms") else scores
+
+
+UNITS = Op("units", _units_infer, _units_pull, _units_of)
 
 
 def spread(mask: Expr, shape: tuple[int, ...], sizes: tuple[int, ...], axes: Any = None) -> Expr:

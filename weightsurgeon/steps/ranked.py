@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from math import prod
 from typing import NamedTuple
 
 from ..errors import SpecError, shown
 from ..expr import Expr
 from ..ops.keeping import kept, kept_each, kept_from, kept_of, random
 from ..ops.ranking import RANK, Amount, Rank
-from ..ops.units import UNIT_SCORES, grid, spread
+from ..ops.units import SMALL, UNIT_SCORES, grid, spread, unit_scores
 from ..pending import Pending, pending, reduction, reduction_over
 from ..plan import Finding, Line
 from ..random_bits import key_of
@@ -131,6 +132,8 @@ def _scored(given: Pruning, work: Work, name: str, x: Expr, sizes: tuple[int, ..
         return random(shape, key_of("prune", given.seed, work.number or 0, name))
     if sizes is None or given.units is None:
         return x
+    if prod(sizes) <= SMALL:
+        return unit_scores(x, sizes, given.units.norm)
     params = {"shape": x.spec.shape, "sizes": sizes, "norm": given.units.norm}
     source = Pending(reduction(UNIT_SCORES, x, **params))
     return pending(source, "", TensorSpec(dtype_of("float64"), shape))
