@@ -34,14 +34,14 @@ def arguments(parser: ArgumentParser) -> None:
     how.add_argument("--below", type=number, metavar="X", help="all with a magnitude below X")
     how.add_argument("--nm", metavar="N:M", help="all but N in every M along --axis")
     how.add_argument("--schedule", metavar="FINAL:BEGIN:END[:POWER]",
-        help="the share at training step --step N: from 0 at BEGIN to FINAL at END; power 3")  # fmt: skip
+        help="the share at --step N: from 0 at BEGIN to FINAL at END; power 3")  # fmt: skip
     how.add_argument("--apply-mask", metavar="M", help="what the masks in M do not keep")
     how.add_argument("--fold", action="store_true", help="fold the masks that a framework embedded")
     add("--axis", metavar="AXIS", help="the axis of --nm, as in --axis in")
     add("--scope", metavar="SCOPE", help="global (default), tensor, or axis=out: ranked in each")
     add("--step", type=int, metavar="N", help="the training step of --schedule and --random")
     add("--units", metavar="AXIS[:NORM]",
-        help="whole entries of an axis, by their norm: l2 (default), l1, linf, mean, rms")  # fmt: skip
+        help="whole entries of an axis, by a norm: l2 (default), l1, linf, mean, rms")  # fmt: skip
     add("--of", choices=["all", "remaining"], default="all",
         help="count zeros that are there (default), or only what remains")  # fmt: skip
     add("--include", action="append", default=[], metavar="GLOB", help="these tensors; repeatable")
