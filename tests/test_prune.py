@@ -641,7 +641,7 @@ def test_small_units_are_scored_as_large_ones(norm: str, monkeypatch: pytest.Mon
     units = {"block": {"out": 2, "in": 3}, "reduce": "max" if norm == "linf" else norm}
     if norm == "rms":  # of rows only
         units = {"axis": "out", "norm": norm}
-    keys = {"sparsity": 0.5, "granularity": units, "ragged": "keep"}
+    keys: dict[str, Any] = {"sparsity": 0.5, "granularity": units, "ragged": "keep"}
     small = pruned(x, **keys)["w"]
     monkeypatch.setattr("weightsurgeon.steps.ranked.SMALL", 0)
     assert np.array_equal(pruned(x, **keys)["w"], small)
