@@ -192,6 +192,7 @@ SUMS = {
 EXACT: dict[str, tuple[int, dict[str, Any]]] = {  # row: how many inputs, and params
     "beyond": (2, {}),
     "differ": (2, {}),
+    "negative": (1, {}),
     "nonpositive": (1, {}),
     "not_finite": (1, {}),
     "rank": (1, {"kind": "float16", "n": 60, "count": 20}),
