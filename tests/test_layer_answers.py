@@ -83,6 +83,34 @@ ANSWERS: list[tuple[str, str, str, list[Any], list[Any], dict[str, Any]]] = [
         "linear.kernel", "keras", "torch", [count(4, 1)], [[[0, 2, 1, 3]]],
         {"flatten_from": [1, 2, 2]},
     ),
+    ("conv.kernel", "keras", "flax", [count(1, 2, 1, 2)], [count(1, 2, 1, 2).tolist()], {}),
+    ("conv.kernel", "keras", "onnx", [count(1, 2, 1, 2)], [[[[[0, 2]]], [[[1, 3]]]]], {}),
+    (
+        "depthwise.kernel", "keras", "flax", [count(1, 1, 2, 3)],
+        [count(1, 1, 1, 6).tolist()], {"groups": 2},
+    ),
+    (
+        "depthwise.kernel", "keras", "onnx", [count(1, 1, 2, 3)],
+        [count(6, 1, 1, 1).tolist()], {"groups": 2},
+    ),
+    ("linear.kernel", "torch", "flax", [[[0, 3], [1, 4], [2, 5]]], [count(2, 3).tolist()], {}),
+    (
+        "linear.kernel", "keras", "onnx", [count(2, 3)], [[[0, 3], [1, 4], [2, 5]]],
+        {"transposed": True},
+    ),
+    ("gru.recurrent_kernel", "keras", "onnx", [[[1, 2, 3]]], [[[[1], [2], [3]]]], {}),
+    ("gru.recurrent_kernel", "torch", "flax", [[[2], [1], [3]]], [[[2]], [[1]], [[3]]], {}),
+    (
+        "lstm.recurrent_kernel", "torch", "onnx", [[[1], [2], [3], [4]]],
+        [[[[1], [4], [2], [3]]]], {},
+    ),
+    ("lstm.bias", "keras", "flax", [[1, 2, 3, 4]], [[1], [2], [3], [4]], {}),
+    ("rnn.kernel", "keras", "flax", [count(2, 3)], [count(2, 3).tolist()], {}),
+    (
+        "mha.qkv_kernel", "torch", "flax", [count(12, 1)],
+        [[[[0, 1], [2, 3]]], [[[4, 5], [6, 7]]], [[[8, 9], [10, 11]]]], {"heads": 2},
+    ),
+    ("mha.out_kernel", "flax", "torch", [count(2, 2, 1)], [[[0, 1, 2, 3]]], {"heads": 2}),
     ("embedding.output_embedding", "keras", "torch", [count(2, 3)], [count(2, 3).T.tolist()], {}),
 ]  # fmt: skip
 
@@ -107,3 +135,14 @@ def test_no_row_lays_the_bias_of_a_gru_that_resets_before(there: str) -> None:
     assert side_of("gru", "bias", "keras", 1, options) is not None
     assert side_of("gru", "bias", there, 1, options) is None
     assert moved("gru.bias", "keras", "onnx", [1, 2, 3], **options) == [[[1, 2, 3, 0, 0, 0]]]
+
+
+def test_the_slopes_of_onnx_stand_before_the_places_of_a_map() -> None:
+    axes = [side_of("prelu", "alpha", d, rank) for d, rank in (("keras", 3), ("onnx", 3))]
+    assert [str(side.axes) for side in axes if side] == ["1 1 feature", "feature 1 1"]
+    assert side_of("prelu", "alpha", "onnx", None) is None
+
+
+def test_no_row_lays_the_bias_of_a_gru_in_flax() -> None:
+    """It has one bias for r and z, the sum of both, and two for n: no one layout says that."""
+    assert side_of("gru", "bias", "flax", None) is None

@@ -120,12 +120,12 @@ def side_of(
     hint = rank if rank is not None or like is None else len(like)
     row = _row(kind, role, hint, options)
     text = row.get(family(dialect), row.get("all"))
-    if text is None or (rank is None and text.startswith("S ")):
+    if text is None or (rank is None and "S" in text.split()):
         return None  # over how many axes a slope is shared, only a file of that side tells
     if "F" in text.split():
         text = text.replace("F", f"({_flattened(dialect, options['flatten_from'])})")
-    if text.startswith("S "):
-        text = f"{normalization.shared(rank or 1, options.get('shared_axes'))} {text[2:]}"
+    if "S" in text.split():
+        text = text.replace("S", normalization.shared(rank or 1, options.get("shared_axes")))
     count = None if like is None else sum(a.name in ("kd", "kh", "kw") for a in atoms(like))
     over, axes = parse_side(text)
     axes = expand_spatial(axes, rank, count if rank is None else None)

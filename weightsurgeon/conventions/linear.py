@@ -8,7 +8,12 @@ from ..spec import Axes, Axis
 # F: the axes of the map that was flattened, in the dialect's own order
 AXES = {
     "linear.kernel": {"keras": "in out", "torch": "out in", "flax": "in out", "onnx": "in out"},
-    "linear.kernel@transposed": {"onnx": "out in"},  # Gemm with transB=1
+    "linear.kernel@transposed": {  # Gemm with transB=1
+        "keras": "in out",
+        "torch": "out in",
+        "flax": "in out",
+        "onnx": "out in",
+    },
     "linear.kernel@flatten_from": {"keras": "F out", "torch": "out F", "flax": "F out"},
     "linear.kernel@int4": {"keras": "in pair"},  # two outputs a byte
     "linear.kernel_scale": {"keras": "out"},

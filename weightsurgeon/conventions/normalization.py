@@ -29,7 +29,7 @@ AXES = {
     "rmsnorm.gamma": _FEATURE,
     "rmsnorm.gamma@flatten_from": _FLATTENED,
     # S: a 1 for each axis the slope is shared over; none behind a Dense
-    "prelu.alpha": {"keras": "S feature", "torch": "feature", "onnx": "S feature"},
+    "prelu.alpha": {"keras": "S feature", "torch": "feature", "onnx": "feature S"},
     "prelu.alpha@flatten_from": _FLATTENED,
 }
 
