@@ -53,7 +53,7 @@ def execute(
     left = Counter(name for run in copies for name in run.names)
     for run in joined(copies):
         _copy(run, sink, done)
-        left -= Counter(run.names)
+        left.subtract(run.names)
         made = (name for name in dict.fromkeys(run.names) if not left[name])
         yield from (Fact(name, "copy", plan.outputs[name].spec.nbytes) for name in made)
     tasks = ((name, bytes_of(expr)) for name, expr in streams.items())

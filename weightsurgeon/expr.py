@@ -38,7 +38,7 @@ class Scratch(Protocol):
         """An uninitialised array for a block of such a tensor."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a row is itself: no two are compared by parts
 class Op:
     """An operation is a row of rules.
 
@@ -63,7 +63,7 @@ class Op:
     runs: Callable[[Expr], Sequence[tuple[int, tuple[int, int]]] | None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Reduce:
     """A reduction is the second kind of row: many blocks in, one small result out.
 
