@@ -65,3 +65,18 @@ def test_an_empty_part_of_a_concat_stays_empty() -> None:
 def test_names_of_axes_outlive_a_rewrite() -> None:
     named = permute(permute(W, (1, 0, 2)), (1, 0, 2)).named(parse("a b c"))
     assert str(simplify(named).spec.axes) == "a b c"
+
+
+def test_many_neighbouring_ranges_are_one_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = array(np.zeros((3000, 2)), name="x")
+    joined = concat([crop(x, 0, i, i + 1) for i in range(3000)], 0)
+    made = 0
+
+    def counted(*args: object) -> Expr:
+        nonlocal made
+        made += 1
+        return crop(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("weightsurgeon.simplify.crop", counted)
+    assert show(simplify(joined)) == "x"
+    assert made == 2999

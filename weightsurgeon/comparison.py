@@ -24,7 +24,8 @@ from .pending import reduction
 from .plan import Line, Plan, Target
 from .reducing import Progress, reduce, run_reductions
 
-BENIGN = ("lossy-cast", "optimizer", "made", "dropped", "prefix")  # lines of no difference
+# what a mapping does because it was asked to, or is told for information: no difference
+BENIGN = ("lossy-cast", "optimizer", "made", "dropped", "prefix", "folded", "eps", "sum", "tied")
 
 
 class Pair(NamedTuple):

@@ -102,14 +102,16 @@ def make_ties(state: State) -> dict[str, str]:
 
 def _twins(state: State) -> dict[str, str]:
     """Outputs of tied names of the source, made alike; those made otherwise are listed."""
-    ties, found = dict[str, str](), dict[str, list[Made]]()
+    ties, found = dict[str, str](), dict[str, dict[str, list[Made]]]()
     for name, made in state.made.items():
         if made.origin.action or not made.origin.names:  # kept or made: not from the source
             continue
         first = made.origin.names[0]
         stored = state.job.source.ties.get(first, first)
-        others = found.setdefault(stored, [])
-        apart = [m for m in others if m.origin.names[0] != first]  # parts and copies are no twins
+        others = found.setdefault(stored, {})  # by the name in the source
+        apart = [
+            m for name_ in others if name_ != first for m in others[name_]
+        ]  # parts are no twins
         expr = simplify(made.expr) if apart else made.expr
         twin = next((m for m in apart if _alike(simplify(m.expr), expr)), None)
         if twin is not None:
@@ -117,8 +119,8 @@ def _twins(state: State) -> dict[str, str]:
             continue
         if apart:
             text = "one tensor in the source, made in different ways and so stored apart"
-            state.draft.line("tied", text, (others[0].name, name))
-        others.append(made)
+            state.draft.line("tied", text, (apart[0].name, name))
+        others.setdefault(first, []).append(made)
     return ties
 
 
