@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from porting import Array, Shell, count, save
+from safetensors import safe_open
 from safetensors.numpy import load_file
 from test_known_mappings import BERT, GPT2, MHA, MIXTRAL, STACK, bert
 
@@ -107,7 +108,8 @@ def test_port_and_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str], nam
     assert (told.code, told.err) == (0, "")
     victim = sorted(n for n in made if made[n].dtype.kind == "f")[there // 3]
     made[victim].flat[0] += 1
-    changed = save(tmp_path / "changed.safetensors", made)
+    with safe_open(out, "numpy") as file:
+        changed = save(tmp_path / "changed.safetensors", made, file.metadata())
     told = shell("verify", source, changed, "--mapping", mapping, *words)
     assert told.code == 1
     assert f"{victim}: 1 of {made[victim].size} differ" in told.out
@@ -147,3 +149,16 @@ def test_experts_parted_fused_and_parted_again(
         assert shell("port", src, dst, "--mapping", how, "--no-fsync").code == 0
     assert a.read_bytes() == c.read_bytes()
     assert all(np.array_equal(x, mixtral()[n]) for n, x in load_file(c).items())
+
+
+def test_a_tie_that_the_other_file_lacks_is_a_difference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell, out, mapping = Shell(capsys), tmp_path / "out.safetensors", tmp_path / "m.yaml"
+    mapping.write_text(GPT2)
+    source = save(tmp_path / "in.safetensors", gpt2())
+    assert shell("port", source, out, "--mapping", mapping).code == 0
+    untied = save(tmp_path / "untied.safetensors", load_file(out))  # the tie is in the metadata
+    told = shell("verify", source, untied, "--mapping", mapping)
+    assert told.code == 1
+    assert "head.weight is tied, but the target has no such tensor" in told.out

@@ -145,14 +145,15 @@ def _tie(state: State, rule: Tie, ties: dict[str, str]) -> None:
             continue
         if other is not None:
             hit = True
-            _tie_one(state, rule, other, name, ties)
-            ties.setdefault(other, name)
+            if _tie_one(state, rule, other, name, ties):
+                ties.setdefault(other, name)
     if not hit and not rule.optional:
         state.draft.problem(rule.refused("tie", f"no rule makes {rule.with_.text!r}"))
 
 
-def _tie_one(state: State, rule: Tie, other: str, name: str, ties: dict[str, str]) -> None:
-    """Refuse another name that is taken, or that the base has in another shape or not at all."""
+def _tie_one(state: State, rule: Tie, other: str, name: str, ties: dict[str, str]) -> bool:
+    """Refuse another name that is taken, or that the base has in another shape or not at all; the
+    last is listed, and nothing tied, where the policy says so."""
     wanted, spec = state.binder.wanted(other), state.made[name].expr.spec
     if other in state.made:
         text = f"{shown(other)} is made by {state.made[other].origin.rule or 'another rule'} too"
@@ -162,7 +163,12 @@ def _tie_one(state: State, rule: Tie, other: str, name: str, ties: dict[str, str
         state.draft.problem(rule.refused("collision", text, other))
     elif state.job.base is not None and wanted is None:
         text = f"{shown(other)} is tied, but the target has no such tensor"
-        state.draft.problem(rule.refused("no-such-target", text, other))
+        if state.policy["unmatched_source"] == "error":
+            state.draft.problem(rule.refused("no-such-target", text, other))
+        elif state.policy["unmatched_source"] == "list":
+            state.draft.line("no-such-target", text, (other,))
+        return False
     elif wanted is not None and wanted[:2] != spec[:2]:
         text = f"{shown(other)} is {wanted} in the target, {shown(name)} is {spec}"
         state.draft.problem(rule.refused("shape", text, other))
+    return True
