@@ -230,3 +230,9 @@ def test_any_layout_is_what_numpy_says_and_comes_back(
         assert np.ascontiguousarray(found).tobytes() == there[index][cut].tobytes()
     back = rearrange(made, want, have, sizes).cells
     assert all(same(back[index].numpy(), x) for index, x in here.items())
+
+
+def test_two_open_parts_of_what_is_split_are_no_size() -> None:
+    have, want = parse_layout("(p o) d -> p | o d")
+    with pytest.raises(SpecError, match=r"o\[0\], o\[1\] unknown; give sizes"):
+        rearrange({(): array(np.ones((6, 2)))}, have, want, {"p": 2, "o": (None, None)})

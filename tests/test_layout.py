@@ -156,3 +156,20 @@ def test_a_group_agrees_with_the_axis_it_is() -> None:
     assert str(refined(parse("out (c h w)"), parse("out (h w c)"))) == "out (h w c)"
     assert str(refined(parse("out in"), parse("in out"))) == "out in"
     assert str(refined(parse("out in"), None)) == "out in"
+
+
+@pytest.mark.parametrize("have", ["g:ifgo", "-g:ifgo", "g:iofg", "-g:iofg"])
+@pytest.mark.parametrize("want", ["g:ifgo", "-g:ifgo", "g:iofg", "-g:iofg"])
+def test_letters_that_run_backwards_lead_back_and_over_any_other_order(
+    have: str, want: str
+) -> None:
+    here, there, named = parse(have), parse(want), parse("g:fogi")
+    x = array(A(4))
+    moved = relayout(x, here, there)
+    assert relayout(moved, there, here).numpy().tolist() == [0, 1, 2, 3]
+    around = relayout(relayout(x, here, named), named, there)
+    assert moved.numpy().tolist() == around.numpy().tolist()
+
+
+def test_letters_that_run_backwards_are_read_from_the_end() -> None:
+    assert relayout(array(A(4)), parse("-g:ifgo"), parse("g:iofg")).numpy().tolist() == [3, 0, 2, 1]

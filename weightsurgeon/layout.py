@@ -51,6 +51,8 @@ def solve(
     while _solve_once(sides, sizes) or _add_up(joined or {}, sizes):
         pass
     open_ = {a.name: None for axes, _ in sides for a in atoms(axes) if a.name not in sizes}
+    for whole, parts in (joined or {}).items():
+        open_ |= {n: None for n in parts if whole in sizes and n not in sizes}
     if open_:
         axes, shape = sides[0]
         names, first = ", ".join(open_), next(iter(open_)).partition("[")[0]
@@ -137,8 +139,8 @@ def entries(have: Axis, want: Axis, size: int) -> list[int] | None:
         return list(range(size))[::-1] if turned else None
     if sorted(have.letters) != sorted(want.letters):
         raise SpecError(f"{have} and {want} do not name the same entries", "layout")
-    order = [have.letters.index(letter) for letter in want.letters]
-    return order[::-1] if turned else order
+    here, there = (a.letters[::-1] if a.backwards else a.letters for a in (have, want))
+    return [here.index(letter) for letter in there]
 
 
 # -- the axes check --------------------------------------------------------------------------
