@@ -33,3 +33,11 @@ def test_what_cannot_be_added() -> None:
         total(array(np.ones(2, "int8")))
     with pytest.raises(SpecError, match="nothing"):
         total()
+
+
+def test_a_zero_changes_nothing() -> None:
+    values = np.array([-0.0, 0.0, 1.5, np.inf], "float32")
+    for zero in (0.0, -0.0):
+        assert same(total(array(values), array(np.full(4, zero, "float32"))).numpy(), values)
+    x = np.array([-0.0, 2.0], ml_dtypes.bfloat16)
+    assert same(total(array(x), array(np.zeros_like(x))).numpy(), x)

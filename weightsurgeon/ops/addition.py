@@ -13,6 +13,8 @@ from ..spec import TensorSpec
 def total(*parts: Expr) -> Expr:
     """The sum of tensors of one shape: in float32 or wider, left to right, rounded once.
 
+    A zero changes nothing, not even the sign of a −0: what was parted with zeros comes back.
+
     Errors: SpecError where shapes or dtypes differ, or they are no floats of 16 bits or more.
 
     >>> from weightsurgeon.expr import array
@@ -41,7 +43,7 @@ def _compute(expr: Expr, block: Block, values: Sequence[Any]) -> Any:
     with np.errstate(over="ignore", invalid="ignore"):
         added = values[0].astype(wide)
         for value in values[1:]:
-            added += value.astype(wide)
+            np.add(added, value.astype(wide), out=added, where=value != value.dtype.type(0))
         return added.astype(expr.spec.dtype.numpy())
 
 
