@@ -442,6 +442,22 @@ def test_masks_never_take_the_place_of_the_output_or_of_what_is_read(tmp_path: P
     assert not out.exists()
 
 
+def test_masks_never_take_the_place_of_a_shard_of_what_is_read(tmp_path: Path) -> None:
+    from porting import count, save
+
+    from weightsurgeon.surgery import plan_reshard
+
+    path = save(tmp_path / "in.safetensors", {"a": count(8), "b": count(8)})
+    (tmp_path / "set").mkdir()
+    write(plan_reshard(path, tmp_path / "set" / "model.safetensors", 32))
+    shard = next((tmp_path / "set").glob("*-of-*.safetensors"))
+    before = shard.read_bytes()
+    with pytest.raises(SurgeryError, match="to a file of its own"):
+        prune(tmp_path / "set", tmp_path / "out.safetensors", select="*", sparsity=0.5,
+              mask={"write": str(shard)})  # fmt: skip
+    assert shard.read_bytes() == before
+
+
 def test_29_69_embedded_masks_are_folded() -> None:
     w, m = np.array([1, math.inf, -3], "f4"), np.array([1, 0, 1], "f4")
     embedded: dict[str, Any] = {"mask": {"apply": "embedded"}}

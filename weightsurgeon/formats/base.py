@@ -107,6 +107,10 @@ class Source:
         """Which layer takes what another makes, where the file tells it."""
         return None
 
+    def paths(self) -> list[str]:
+        """Every file that is read."""
+        return [self.path]
+
     def check_unchanged(self) -> None:
         """Raise `BrokenFile` if a file was changed since it was opened."""
 

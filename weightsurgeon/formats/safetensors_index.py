@@ -73,6 +73,10 @@ class ShardedSource(Source):
         """Where the tensor lies in its shard."""
         return self.homes[name].extent(name)
 
+    def paths(self) -> list[str]:
+        """The index and its shards."""
+        return [self.path, *(path for shard in self.shards.values() for path in shard.paths())]
+
     def check_unchanged(self) -> None:
         """Raise `BrokenFile` if the index or a shard was changed since it was opened."""
         self.file.check_unchanged()
