@@ -44,7 +44,7 @@ def carried(plan: Plan) -> Plan:
 
 def _overwriting(plan: Plan) -> Iterator[OutputError]:
     """Further files (masks) that would take the place of the output, an input or each other."""
-    inputs = [path for source in plan.sources.values() for path in source.paths()]
+    inputs = [path for source in plan.sources.values() for path in source.files_read()]
     taken = dict.fromkeys(map(realpath, inputs), "an input")
     taken |= {realpath(plan.target.path): "the output"} if plan.target.path else {}
     for other in plan.beside:

@@ -107,7 +107,7 @@ class Source:
         """Which layer takes what another makes, where the file tells it."""
         return None
 
-    def paths(self) -> list[str]:
+    def files_read(self) -> list[str]:
         """Every file that is read."""
         return [self.path]
 

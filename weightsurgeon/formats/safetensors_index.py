@@ -73,9 +73,9 @@ class ShardedSource(Source):
         """Where the tensor lies in its shard."""
         return self.homes[name].extent(name)
 
-    def paths(self) -> list[str]:
+    def files_read(self) -> list[str]:
         """The index and its shards."""
-        return [self.path, *(path for shard in self.shards.values() for path in shard.paths())]
+        return [self.path, *(path for shard in self.shards.values() for path in shard.files_read())]
 
     def check_unchanged(self) -> None:
         """Raise `BrokenFile` if the index or a shard was changed since it was opened."""
