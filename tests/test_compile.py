@@ -351,3 +351,14 @@ def test_what_a_template_has_and_is_excluded_is_not_missed(bench: Bench) -> None
     assert sorted(bench.port({"a": A}, rules, {"a": A, "head.w": C})) == ["a"]
     lines = bench.refuse({"a": A}, rules, {"a": A, "head.w": C, "tail.w": C})
     assert lines == ["m.yaml: unmatched-target: tail.w float32 (3,): no rule makes it"]
+
+
+def test_values_that_become_infinite_are_counted_and_named(bench: Bench) -> None:
+    x = {"big": np.array([1e30, -1e30, 1, np.inf], "float32"), "small": count(4)}
+    rules = '- {from: "{n}", to: "{n}", cast: float16}'
+    assert any("no place in float16" in line for line in bench.refuse(x, rules))
+    found = bench.port(x, rules, policy="nonfinite=list")
+    assert np.array_equal(found["big"], np.array([np.inf, -np.inf, 1, np.inf], "float16"))
+    assert bench.lines("nonfinite") == ["2 finite values are infinite as float16: big"]
+    bench.port(x, rules, policy="nonfinite=ignore")
+    assert bench.lines("nonfinite") == []

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 from ..errors import shown
+from ..expr import Expr
 from ..neutral import mappings_of
 from ..plan import Line, Plan
 from ..simplify import simplify
+from ..tally import counted
 from .claim import Claim, Misfit
 from .extras import make_inits, make_ties
 from .leftovers import complete_base, judge_rules, judge_sizes, judge_sources
@@ -49,8 +52,10 @@ def compile_plan(job: Job) -> Plan:
 def _plan(state: State, ties: Mapping[str, str], notes: Iterable[str]) -> Plan:
     job, names = state.job, _order(state)
     used = [job.rules.hash] if job.rules.hash else mappings_of(job.source.source)
+    outputs = {n: simplify(state.made[n].expr) for n in names}
+    listed = state.policy["nonfinite"] == "list"
     return Plan(
-        outputs={n: simplify(state.made[n].expr) for n in names},
+        outputs=outputs,
         sources=job.sources,
         target=job.target._replace(path="") if state.audit else job.target,
         ties=ties,
@@ -58,10 +63,19 @@ def _plan(state: State, ties: Mapping[str, str], notes: Iterable[str]) -> Plan:
         origins={n: state.made[n].origin for n in names},
         checks=tuple(state.checks),
         lines=tuple(_merged(state.draft.lines)),
+        after=(partial(_infinite, outputs),) if listed else (),
         notes=(*job.rules.notes, *notes),
         metadata=dict(job.source.source.metadata),
         mappings=tuple(used),
     )
+
+
+def _infinite(outputs: Mapping[str, Expr]) -> Iterator[Line]:
+    """What a narrower dtype had no finite place for, once the work has counted it."""
+    for name, expr in outputs.items():
+        if count := counted(expr).get("overflow"):
+            text = f"{count:,} finite values are infinite as {expr.spec.dtype}"
+            yield Line("nonfinite", text, (name,))
 
 
 def _merged(lines: Iterable[Line]) -> Iterator[Line]:

@@ -12,6 +12,7 @@ from ..formats.base import Checkpoint
 from ..layout import check_axes, meet
 from ..ops.arithmetic import cast, loses
 from ..spec import DType, TensorSpec, dtype_of
+from ..tally import Tally
 
 Form = tuple[tuple[int, ...], str | None]
 
@@ -73,4 +74,5 @@ class Demands:
         if not asked and loses(here, dtype) and self.policy["lossy_cast"] == "error":
             text = f"{here} would lose digits as {dtype}"
             raise SpecError(f"{text}; say cast: {dtype}, or --policy lossy_cast=list", "lossy-cast")
-        return cast(moved, dtype, self.overflow)
+        counts = self.policy["nonfinite"] == "list" and loses(moved.spec.dtype, dtype)
+        return cast(moved, dtype, self.overflow, Tally() if counts else None)
