@@ -216,3 +216,14 @@ def test_models_that_cannot_be_updated_are_refused() -> None:
         ws.SoftUpdater(nn.Linear(3, 2), target, tau=0.5)
     with pytest.raises(SurgeryError):
         ws.SoftUpdater(online, nn.Linear(2, 2, device="meta"), tau=0.5)
+
+
+def test_names_that_a_hook_gave_are_updated_too() -> None:
+    def renamed(module: Any, state: Any, prefix: str, meta: Any) -> None:
+        state["other.name"] = state.pop("0.weight")
+
+    pair_ = pair(nn.Sequential(nn.Linear(2, 2)))
+    for module in pair_:
+        module._register_state_dict_hook(renamed)
+    ws.SoftUpdater(*pair_, tau=1).step()
+    assert torch.equal(pair_[0][0].weight, pair_[1][0].weight)

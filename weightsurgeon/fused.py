@@ -162,11 +162,14 @@ class Guards:
 
 
 def _held(source: Any) -> Iterator[tuple[dict[str, Any], str]]:
-    """The dictionary and the key of each tensor of a live model."""
-    for name, x in source.tensors.items():
-        if source.container == "live-keras":
-            yield x.__dict__, "_value"
-            continue
+    """The dictionary and the key of each tensor of a live model; those that a hook of the module
+    renamed have none, and are not asked for."""
+    if source.container == "live-keras":
+        yield from ((x.__dict__, "_value") for x in source.tensors.values())
+        return
+    modules = dict(source.model.named_modules())
+    for name in source.tensors:
         path, _, leaf = name.rpartition(".")
-        module = source.model.get_submodule(path)
-        yield next(d for d in (module._parameters, module._buffers) if leaf in d), leaf
+        if path in modules:
+            module = modules[path]
+            yield from ((d, leaf) for d in (module._parameters, module._buffers) if leaf in d)
