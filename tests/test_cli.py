@@ -68,7 +68,15 @@ def test_no_command_is_bad_usage(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["prot", "a", "b"], "no command 'prot'; known: "),
+        (["prot", "a", "b"], "no command 'prot'; did you mean port?"),
+        (["soft_update", "a", "b"], "did you mean soft-update?"),
+        (["xyz", "a", "b"], "no command 'xyz'; known: assemble, "),
+        (["--json", "port", "a", "b"], "options stand behind a command, not before: --json"),
+        (["merge", "linear", "a.pt=x", "-o", "b.pt"], "behind the last = stands the weight"),
+        (["branches", "a", "--concat", "x"], "--concat wants LAYER=A:N,B:N, as in out=num:64,cat:"),
+        (["report", "a", "-o", "a.pt"], "a.pt: a page ends in .html or .htm"),
+        (["plot", "hist", "a", "-o", "a.pt"], "a.pt: a picture ends in .png or .svg"),
+        (["invert", "a.yaml", "-o", "a.pt"], "a.pt: a mapping ends in .yaml or .yml"),
         (["\x1b[31m"], r"no command"),
         (["port"], "weightsurgeon port: the following arguments are required: SRC, DST"),
         (["port", "a", "b", "c"], "write ALIAS=PATH for each of several sources, not 'a'"),

@@ -311,7 +311,8 @@ def test_20_selections(tmp_path: Path) -> None:
     assert not found["fc.weight"].any()
     assert found["fc.bias"].all()
     text = problems({"a.weight": np.ones((2, 2), "f4")}, select={"role": "kernel"}, count=1)
-    assert "are not known: select by name, as in select: '*.weight'" in text
+    assert "a.weight" in text
+    assert "is not known: select by name, as in select: '*.weight' (--include)" in text
 
 
 # -- N:M, structure, masks -------------------------------------------------------------------

@@ -55,6 +55,14 @@ def test_a_set_is_one_checkpoint(tmp_path: Path) -> None:
             x.source.check_unchanged()
 
 
+def test_masks_take_the_place_of_no_shard(tmp_path: Path) -> None:
+    path, shard = shards(tmp_path), tmp_path / TWO
+    before = shard.read_bytes()
+    with pytest.raises(ws.SurgeryError, match="is an input too"):
+        ws.prune(path, tmp_path / "o.pt", select="*", count=3, mask={"write": str(shard)})
+    assert shard.read_bytes() == before
+
+
 def test_a_shard_that_changed_is_noticed(tmp_path: Path) -> None:
     with ws.open(shards(tmp_path)) as x:
         save(tmp_path / "other", {"m.w": count(6)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from porting import save
 
 import weightsurgeon as ws
@@ -19,6 +20,15 @@ def test_a_page_holds_every_tensor_and_pictures() -> None:
     assert "<h2>Kernels</h2>" in page.html
     assert page.html.count("<svg") > len(ws.open(SMALL)) / 2
     assert str(SMALL.parent) not in page.html  # a page that is passed on tells no folders
+
+
+def test_a_page_replaces_no_checkpoint(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.safetensors", {"w": np.ones(3, "float32")})
+    before = path.read_bytes()
+    with pytest.raises(ws.SurgeryError, match=r"a page ends in \.html or \.htm"):
+        ws.report(path, out=path)
+    assert path.read_bytes() == before
+    assert repr(ws.report(path)).startswith("Page(1 tensors, ")
 
 
 def test_the_same_file_gives_the_same_page(tmp_path: Path) -> None:

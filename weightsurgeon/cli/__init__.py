@@ -31,8 +31,8 @@ COMMANDS = {
     "inspect": "what a checkpoint holds: names, shapes, dtypes, axes, roles, ties",
     "invert": "write the way back of a mapping, as a mapping",
     "match": "which tensors of another checkpoint may be these, whatever their names",
-    "plot": "draw kernels, factors, maps, bands, histograms, norms as PNG or SVG",
     "merge": "one checkpoint of several of the same names: sums, means, task vectors",
+    "plot": "draw kernels, factors, maps, bands, histograms, norms as PNG or SVG",
     "port": "bring a checkpoint to another naming, layout and container",
     "prune": "set the smallest weights to zero: by share, count, threshold, N:M, masks",
     "report": "one self-contained HTML file: findings, statistics, histograms, pictures",
@@ -146,13 +146,22 @@ def _dispatch(args: list[str]) -> int:
         print(__version__)
         return OK
     if args[0] not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        print(f"weightsurgeon: no command {shown(args[0])!r}; known: {known}", file=sys.stderr)
+        print(f"weightsurgeon: {_no_command(args[0])}", file=sys.stderr)
         return BAD_INPUT
     _listen()
     from .parser import invoke
 
     return invoke(import_module(f".{args[0].replace('-', '_')}", __name__), args)
+
+
+def _no_command(word: str) -> str:
+    if word.startswith("-"):
+        return f"options stand behind a command, not before: {shown(word)}; --help tells more"
+    from difflib import get_close_matches
+
+    near = get_close_matches(word.replace("_", "-"), COMMANDS, 1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(COMMANDS)}"
+    return f"no command {shown(word)!r}; {hint}"
 
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

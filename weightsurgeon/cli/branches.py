@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from ..errors import shown
 from .parser import UsageError, numbers
 from .shared import print_json
 
@@ -37,7 +38,11 @@ def run(args: Namespace) -> int:
 
 def _declared(text: str) -> tuple[str, dict[str, int]]:
     layer, _, words = text.partition("=")
-    parts = numbers([w.replace(":", "=") for w in words.split(",")], "--concat")
+    try:
+        parts = numbers([w.replace(":", "=") for w in words.split(",")], "--concat")
+    except UsageError:
+        parts = {}
     if not layer or not parts:
-        raise UsageError(f"--concat wants LAYER=A:N,B:N, as in out=num:64,cat:64, not {text!r}")
+        wants = "--concat wants LAYER=A:N,B:N, as in out=num:64,cat:64"
+        raise UsageError(f"{wants}, not {shown(text)!r}")
     return layer, parts

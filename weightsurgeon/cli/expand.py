@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
-from ..errors import OutputError, shown
+from ..errors import shown
 
 HELP = """The expanded weights from the input of layer A to the output of layer B: their kernels
 multiplied through the graph, what is not linear on the way dropped and named. Net weights stand
@@ -26,28 +25,25 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Multiply, tell, draw."""
+    from ..formats.commit import demand_suffix
     from ..inspection.expansion import expand
     from ..inspection.filters import small_multiples
     from ..opening import open_checkpoint
     from .parser import UsageError
-    from .shared import print_json
+    from .shared import PICTURES, print_json, write_picture
     from .terminal import show
 
     start, colon, end = args.layers.partition(":")
     if not (start and colon and end):
         raise UsageError(f"expand wants two layers, as in conv1:conv2, not {shown(args.layers)!r}")
-    if args.output and Path(args.output).suffix not in (".png", ".svg"):
-        raise OutputError(f"{shown(args.output)}: a picture ends in .png or .svg")
+    if args.output:
+        demand_suffix(args.output, "a picture", PICTURES)
     with open_checkpoint(args.file) as checkpoint:
         found = expand(checkpoint, start, end, args.units)
     if args.output:
         title = f"{shown(start)} → {shown(end)}"
         drawing = small_multiples(found.cancellation.net, title, top=args.top, zoom=args.zoom)
-        out = Path(args.output)
-        if out.suffix == ".png":
-            out.write_bytes(drawing.png())
-        else:
-            out.write_text(drawing.svg(), "utf-8")
+        write_picture(args.output, drawing)
     if args.json:
         print_json(found.to_json() | {"inputs": [{"path": args.file}]})
     else:

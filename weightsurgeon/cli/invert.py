@@ -24,11 +24,13 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Invert and write."""
-    from ..formats.commit import write_text
+    from ..formats.commit import demand_suffix, write_text
     from ..mapping.invert import invert
     from ..mapping.load import find, read_text
     from ..mapping.yaml_text import dump
 
+    if args.output:
+        demand_suffix(args.output, "a mapping", (".yaml", ".yml"))
     path = find(args.map)
     found = invert(read_text(path), path.name, args.lossy, args.alias)
     text = dump(found.value)

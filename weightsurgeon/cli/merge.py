@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from .parser import decimal, planning
+from ..errors import shown
+from .parser import UsageError, decimal, planning
 from .shared import carry_out
 
 HELP = """Merge checkpoints of the same names: linear (the sum of weight·x), average, task (base +
@@ -47,4 +48,10 @@ def run(args: Namespace) -> int:
 def _weighed(words: str) -> tuple[str, Any]:
     """A path and its weight: what stands behind the last `=`."""
     path, given, weight = words.rpartition("=")
-    return (path, decimal(weight, "weight")) if given else (words, None)
+    if not given:
+        return words, None
+    try:
+        return path, decimal(weight, "weight")
+    except UsageError:
+        text = f"merge: {shown(words)}: behind the last = stands the weight, a number"
+        raise UsageError(f"{text}; a name with = in it wants one too, as in a=b.pt=1") from None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import OutputError, SurgeryError, shown
+from ..errors import SurgeryError, shown
 
 if TYPE_CHECKING:
     from ..formats.base import Checkpoint
@@ -41,18 +41,14 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Draw, write, tell."""
+    from ..formats.commit import demand_suffix
     from ..opening import open_checkpoint
-    from .shared import print_json
+    from .shared import PICTURES, print_json, write_picture
 
-    out = Path(args.output)
-    if out.suffix not in (".png", ".svg"):
-        raise OutputError(f"{shown(args.output)}: a picture ends in .png or .svg")
+    demand_suffix(args.output, "a picture", PICTURES)
     with open_checkpoint(args.file) as checkpoint:
         drawing = KINDS[args.kind](checkpoint, args)
-    if out.suffix == ".png":
-        out.write_bytes(drawing.png())
-    else:
-        out.write_text(drawing.svg(), "utf-8")
+    write_picture(args.output, drawing)
     width, height = drawing.size
     if args.json:
         picture = {"title": drawing.title, "path": args.output, "width": width, "height": height}

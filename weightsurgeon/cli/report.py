@@ -16,7 +16,7 @@ def arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("file", help="a checkpoint")
     add("--against", metavar="FILE", help="another one, to tell what differs")
-    add("-o", dest="output", required=True, metavar="OUT", help="the HTML file to write")
+    add("-o", dest="output", required=True, metavar="OUT", help="a .html or .htm")
 
 
 def run(args: Namespace) -> int:

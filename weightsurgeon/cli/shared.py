@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from ..errors import SurgeryError
+    from ..inspection.drawing import Drawing
     from ..plan import Plan
 
+PICTURES = (".png", ".svg")
 PATIENCE = 1.0  # seconds before a progress bar is worth its line
 
 
@@ -22,6 +24,16 @@ def print_json(value: Mapping[str, Any]) -> None:
     import json
 
     print(json.dumps(value))
+
+
+def write_picture(path: str, drawing: Drawing) -> None:
+    """Write a drawing as its suffix says, whole or not at all."""
+    from ..formats.commit import write_bytes, write_text
+
+    if path.endswith(".png"):
+        write_bytes(path, drawing.png())
+    else:
+        write_text(path, drawing.svg())
 
 
 def problem(error: SurgeryError) -> dict[str, Any]:

@@ -100,7 +100,11 @@ class AtomicFile:
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a small text file, whole or not at all."""
-    values = text.encode()
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | os.PathLike[str], values: bytes) -> None:
+    """Write a small file, whole or not at all."""
     file = AtomicFile(path, len(values))
     try:
         os.pwrite(file.fd, values, 0)
@@ -109,6 +113,17 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         raise output_error(path, error) from error
     finally:
         file.abort()
+
+
+def demand_suffix(path: str | os.PathLike[str], what: str, suffixes: tuple[str, ...]) -> None:
+    """Refuse to write `what` under a name that says otherwise: it may be a checkpoint's.
+
+    >>> demand_suffix("model.pt", "a page", (".html", ".htm"))
+    Traceback (most recent call last):
+    weightsurgeon.errors.OutputError: model.pt: a page ends in .html or .htm
+    """
+    if Path(path).suffix not in suffixes:
+        raise OutputError(f"{shown(path)}: {what} ends in {' or '.join(suffixes)}")
 
 
 def output_error(path: object, error: OSError | ValueError) -> OutputError:

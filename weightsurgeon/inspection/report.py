@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..formats.commit import demand_suffix, write_text
 from ..reducing import Progress
 from ..steps.sides import Openable, opened
 from ..table import human_bytes, human_count
@@ -22,6 +23,8 @@ from .sections import SECTIONS, Measured
 from .selection import described, envelope
 from .showing import percent
 
+SUFFIXES = (".html", ".htm")
+
 
 @dataclass(frozen=True)
 class Page:
@@ -32,11 +35,15 @@ class Page:
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write it as a file."""
-        Path(path).write_text(self.html, "utf-8")
+        demand_suffix(path, "a page", SUFFIXES)
+        write_text(path, self.html)
 
     def to_json(self) -> dict[str, Any]:
         """What the page tells, as data."""
         return self.data
+
+    def __repr__(self) -> str:
+        return f"Page({self.data['totals']['tensors']:,} tensors, {len(self.html):,} characters)"
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -52,8 +59,10 @@ def report(
 ) -> Page:
     """Make the page of a checkpoint, a file or a live model, compared with another where given.
 
-    Errors: those of `stats` and `diff`.
+    Errors: those of `stats` and `diff`; OutputError where `out` is no .html or .htm.
     """
+    if out is not None:
+        demand_suffix(out, "a page", SUFFIXES)  # before values are read
     found = opened(checkpoint)
     statistics = stats(found, progress=progress)
     health = examined(found, statistics, limits_of(None))

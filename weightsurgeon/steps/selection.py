@@ -60,12 +60,11 @@ def _taken(given: Selecting, state: Checkpoint, names: list[str]) -> bool:
 
 def _nothing(given: Selecting, state: Checkpoint) -> str:
     """Why nothing is selected, and what would select something."""
-    known = any(state.meaning(name).role for name in state)
-    if given.roles and not known:
-        names = [name for name in state if len(state[name].spec.shape) > 1][:1]
-        like = f"*.{names[0].rpartition('.')[2]}" if names else "*"
-        text = f"the roles of the tensors in {shown(state.path)} are not known"
-        return f"{text}: select by name, as in select: {shown(like)!r}"
+    names = [n for n in state if len(state[n].spec.shape) > 1 and not state.meaning(n).role]
+    if given.roles and names:
+        like = f"*.{names[0].rpartition('.')[2]}"
+        text = f"the role of {shown(names[0])} and others in {shown(state.path)} is not known"
+        return f"{text}: select by name, as in select: {shown(like)!r} (--include)"
     return "selects no tensor; optional: true lets it be"
 
 
