@@ -251,3 +251,22 @@ def test_nonpositive_counts_nan_too() -> None:
     state = NONPOSITIVE.fold(NONPOSITIVE.start(), 10, values)
     assert NONPOSITIVE.finish(state) == Nonpositive(3, 11)
     assert NONPOSITIVE.fold(Nonpositive(), 0, count(3) + 1) == Nonpositive()
+
+
+@pytest.mark.parametrize("order", ["nm", "mn"])
+def test_two_norms_are_folded_in_the_order_of_their_rules(tmp_path: Path, order: str) -> None:
+    dice = np.random.default_rng(3)
+    kernel, *rest = (dice.uniform(1, 2, (1, 1, 2, 3)), *dice.uniform(1, 2, (9, 3)))
+    tensors = {"c/kernel": kernel, "c/bias": rest[0]}
+    leaves = ("gamma", "beta", "moving_mean", "moving_variance")
+    for norm, values in (("n", rest[1:5]), ("m", rest[5:])):
+        tensors |= {f"{norm}/{leaf}": x for leaf, x in zip(leaves, values, strict=True)}
+    rules = "- {layer: c, to: c, kind: conv}\n" + "\n".join(
+        f"- {{layer: {x}, fold_into: c, kind: batchnorm, eps: {{source: 0.001}}}}" for x in order
+    )
+    found = Bench(tmp_path).port(tensors, mapping(rules, "keras", "torch"))
+    bias = rest[0]
+    for x in order:
+        gamma, beta, mean, variance = (tensors[f"{x}/{leaf}"] for leaf in leaves)
+        bias = beta + gamma / np.sqrt(variance + 0.001) * (bias - mean)
+    np.testing.assert_allclose(found["c.bias"], bias, rtol=1e-12)

@@ -43,7 +43,8 @@ def fold_layers(state: State) -> None:
             norms.setdefault(key, {})[claim.role] = claim
         else:
             _attempt(state, claim, lambda c=claim: _fold_bias(state, c, folded))  # type: ignore[misc]
-    for claims in norms.values():
+    written = {id(rule): i for i, rule in enumerate(state.rules)}  # the norm that is written first
+    for _, claims in sorted(norms.items(), key=lambda x: written[int(str(x[0][0]))]):
         some = next(iter(claims.values()))
         _attempt(state, some, lambda c=claims: _fold_norm(state, c))  # type: ignore[misc]
     for made in list(state.made.values()):
