@@ -265,6 +265,36 @@ def test_verify_ends_with_0_1_or_2(shell: Shell) -> None:
     assert shell("verify", "k.safetensors", "gone").code == 2
 
 
+def test_verify_a_pattern(shell: Shell) -> None:
+    """Answer 26, as a command."""
+    good = np.array([[4, 0, 3, 0, 0, 0, 0, 5], [0] * 8], "f4")
+    save(Path("x.safetensors"), {"a": good, "b": good.copy(), "n": np.arange(8)})
+    words = [
+        "verify",
+        "x.safetensors",
+        "--nm",
+        "2:4",
+        "--axis",
+        "1",
+        "--include",
+        "a",
+        "--include",
+        "b",
+    ]
+    call = shell(*words)
+    assert (call.code, call.out) == (0, "at most 2:4 along 1: 2 tensors\n")
+    good[1, 4:7] = 1
+    save(Path("x.safetensors"), {"a": good * 0, "b": good})
+    call = shell(*words)
+    assert call.code == 1
+    assert "b: group [1, 1] has more than 2 non-zeros" in call.out
+    (found,) = json.loads(shell(*words, "--json").out)["problems"]
+    assert (found["id"], found["names"]) == ("pattern", ["b"])
+    assert shell("verify", "x.safetensors").code == 2
+    assert shell(*words[:4]).code == 2
+    assert shell(*words[:2], "--nm", "x", "--axis", "1").code == 2
+
+
 # -- inspect ---------------------------------------------------------------------------------
 
 

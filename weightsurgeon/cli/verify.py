@@ -5,8 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
+from ..errors import SurgeryError
 from .parser import UsageError, numbers, sizes, sources
-from .shared import print_json, progress, size_of
+from .shared import print_json, problem, progress, size_of
 
 if TYPE_CHECKING:
     from ..comparison import Verification
@@ -16,7 +17,8 @@ HELP = """Compare B with A, seen through a mapping or as `port` would bring it: 
 code 0: equal; 1: different, the worst tensors are listed first. With --forward A and B are
 `module:callable`: the module is imported from the current folder and the callable called without
 arguments, so your own code is run; the two live models it gives are run on one input, and if their
-outputs differ, the first layers that part are named, with what explains it."""
+outputs differ, the first layers that part are named, with what explains it. With --nm, A alone:
+whether its kernels have an N:M pattern along --axis, and which group breaks it first."""
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -24,7 +26,7 @@ def arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     text = "a checkpoint; ALIAS=PATH for each where the mapping has several sources; with --forward"
     add("a", nargs="+", metavar="A", help=f"{text} a module:callable that makes a live model")
-    add("b", metavar="B", help="what it should be equal to")
+    add("b", nargs="?", metavar="B", help="what it should be equal to; not with --nm")
     add("--mapping", metavar="M", help="how A is brought to B's names and layouts")
     text = "largest difference that counts as equal (default 0: the same bits; of outputs 1e-5)"
     add("--atol", type=difference, default=None, metavar="X", help=text)
@@ -32,6 +34,11 @@ def arguments(parser: ArgumentParser) -> None:
     add("--forward", action="store_true", help=text)
     text = "their input as A takes it (default: random numbers of A's input shape)"
     add("--data", metavar="X.npz", help=text)
+    text = "at most N values other than zero in every M neighbours along --axis"
+    add("--nm", metavar="N:M", help=text)
+    add("--axis", metavar="AXIS", help="the axis of --nm, as in --axis in")
+    text = "these tensors, not all kernels; repeatable"
+    add("--include", action="append", metavar="GLOB", help=f"with --nm: {text}")
     sizes(parser)
 
 
@@ -45,6 +52,12 @@ def difference(text: str) -> float:
 
 def run(args: Namespace) -> int:
     """Compare and tell."""
+    if args.nm is not None:
+        return pattern(args)
+    if args.b is None and len(args.a) > 1:
+        args.b = args.a.pop()  # which the many of A swallow
+    if args.b is None:
+        raise UsageError("verify wants A and B, or A with --nm and --axis")
     from ..api import verify
 
     known = numbers(args.sizes, "--set")
@@ -67,3 +80,35 @@ def run(args: Namespace) -> int:
     else:
         print(found)
     return 0 if found.equal else 1
+
+
+def pattern(args: Namespace) -> int:
+    """Whether the kernels of one checkpoint have an N:M pattern."""
+    from ..errors import PlanError
+    from ..planning import plan_run
+    from ..reducing import run_reductions
+
+    if args.b is not None or len(args.a) > 1 or args.axis is None or args.mapping is not None:
+        raise UsageError("--nm looks at one checkpoint, along --axis")
+    keys = {"from": "input", "nm": args.nm, "axis": args.axis}
+    keys |= {"select": args.include} if args.include else {}
+    output = {"from": "input", "path": "nowhere.safetensors"}  # which is never written
+    steps = {"weightsurgeon": 1, "steps": [{"verify": keys}], "output": output}
+    plan = plan_run(steps, aliases={"input": args.a[0]})
+    broken = list[SurgeryError]()
+    try:
+        run_reductions(plan)
+    except PlanError as error:
+        broken = error.problems
+        if any(getattr(e, "id", "") != "pattern" for e in broken):
+            raise
+    if args.json:
+        names = [name for line in plan.lines for name in line.names]
+        rows = [problem(error) for error in broken]
+        found = {"equal": not broken, "tensors": names, "problems": rows}
+        print_json({"weightsurgeon_json": 1, "command": "verify", **found})
+    else:
+        said = [str(error) for error in broken]
+        said = said or [f"{line.text}: {len(line.names)} tensors" for line in plan.lines]
+        print("\n".join(said))
+    return 1 if broken else 0
