@@ -35,6 +35,7 @@ from weightsurgeon.writing import write
 
 Array = np.ndarray[Any, Any]
 Tensors = Mapping[str, Any]
+TWO = (("a", 3), ("b", 100))
 
 
 def memory(tensors: Tensors, axes: str = "", ties: Mapping[str, str] | None = None) -> Checkpoint:
@@ -663,3 +664,17 @@ def test_small_units_are_scored_as_large_ones(norm: str, monkeypatch: pytest.Mon
     monkeypatch.setattr("weightsurgeon.steps.ranked.SMALL", 0)
     assert np.array_equal(pruned(x, **keys)["w"], small)
     assert 0 < np.count_nonzero(small) < small.size
+
+
+def test_the_report_warns(tmp_path: Path) -> None:
+    dice = np.random.default_rng(1)
+    x = save(tmp_path / "x.safetensors", {n: dice.random((4, k), "f4") for n, k in TWO})
+    out = tmp_path / "y.safetensors"
+    units = {"axis": "0", "norm": "l2"}
+    report = prune(x, out, sparsity=0.5, select="*", granularity=units)
+    assert "unlike-units: units of different size are ranked by l2" in str(report)
+    report = prune(x, out, sparsity=0.5, select="*", granularity={**units, "norm": "rms"})
+    assert "unlike-units" not in str(report)
+    assert "mostly-zero" not in str(report)
+    report = prune(x, out, keep=1, scope="tensor", select="b")
+    assert [line.names for line in report.lines if line.id == "mostly-zero"] == [("b",)]

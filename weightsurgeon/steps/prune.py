@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path as FilePath
@@ -21,7 +22,7 @@ from ..plan import Check, Finding, Line, Origin, Plan, Target
 from ..tally import Tally
 from .folding import fold, halves
 from .prune_keys import KEYS, Pruning, read
-from .ranked import Ranked, ranked
+from .ranked import Ranked, ranked, unit_size
 from .selection import prunable
 from .work import Work
 
@@ -55,8 +56,29 @@ def plan(given: Pruning, work: Work) -> Plan:
         origins[name] = Origin(str(work.place), (name,), action="pruned")
     beside = (_mask_plan(given, work, made),) if given.masks.write else ()
     found = replace(base, outputs=outputs, origins=origins, checks=made.checks, beside=beside)
-    lines = tuple(line for other in beside for line in other.lines)
-    return replace(found, findings=made.findings, lines=lines)
+    lines = (*(line for other in beside for line in other.lines), *_unlike(given, made))
+    tallies = {n: (outputs[n].params["tally"], x.spec.size) for n, x in made.tensors.items()}
+    told = replace(found, findings=made.findings, lines=lines)
+    return replace(told, after=(*base.after, lambda: _mostly_zero(tallies)))
+
+
+def _unlike(given: Pruning, made: Made) -> Iterator[Line]:
+    """Sums over units grow with their size: ranked as one, the small units go first."""
+    units = given.units
+    if units is None or given.scope != "global" or units.norm not in ("l1", "l2"):
+        return
+    sizes = {n: unit_size(units, x) for n, x in made.tensors.items()}
+    if len(set(sizes.values())) > 1:
+        text = f"units of different size are ranked by {units.norm}, which grows with their size"
+        yield Line("unlike-units", f"{text}; mean and rms do not", tuple(sizes))
+
+
+def _mostly_zero(tallies: Mapping[str, tuple[Tally, int]]) -> Iterator[Line]:
+    """Tensors of which next to nothing is left."""
+    shares = {n: (tally.counts.get("zeros", 0), size) for n, (tally, size) in tallies.items()}
+    found = tuple(n for n, (zeros, size) in shares.items() if size and zeros >= 0.99 * size)
+    if found:
+        yield Line("mostly-zero", "99 % and more of these are zero", found)
 
 
 def _made(given: Pruning, work: Work, state: Checkpoint) -> Made:

@@ -16,7 +16,7 @@ from ..plan import Finding, Line
 from ..random_bits import key_of
 from ..ranking import magnitude_kind
 from ..spec import TensorSpec, dtype_of
-from .prune_keys import Pattern, Pruning
+from .prune_keys import Pattern, Pruning, Units
 from .work import Work
 
 KEY, LAST = TensorSpec(dtype_of("uint64"), ()), TensorSpec(dtype_of("int64"), ())
@@ -193,3 +193,12 @@ def _unit_sizes(given: Pruning, work: Work, name: str, x: Expr) -> tuple[int, ..
         text = f"{shown(name)} {x.spec}: blocks of {sizes} leave a tail; ragged: keep leaves it"
         raise work.place.refused(text, "granularity", id="ragged", names=[name])
     return tuple(sizes)
+
+
+def unit_size(units: Units, x: Expr) -> int:
+    """How many elements a unit of a tensor has, where its axes are known."""
+    if units.axis is None:
+        return prod(units.block.values())
+    names = [[a.name for a in group] for group in x.spec.axes or ()]
+    at = int(units.axis) if units.axis.isdecimal() else names.index([units.axis])
+    return x.spec.size // max(1, x.spec.shape[at])
