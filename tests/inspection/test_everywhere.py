@@ -160,7 +160,8 @@ def lying(kind: str) -> bytes:
 def test_a_broken_file_is_refused_in_a_line(
     command: str, kind: str, tmp_path: Path, shell: Shell
 ) -> None:
-    bad, out = tmp_path / "bad.safetensors", tmp_path / "out.png"
+    suffix = ".html" if command == "report" else ".png"
+    bad, out = tmp_path / "bad.safetensors", (tmp_path / "out").with_suffix(suffix)
     bad.write_bytes(lying(kind))
     places = {"OTHER": str(bad), "OUT": str(out), "FIRST": "kernels"}
     rest = [places.get(word, word) for word in REFUSED[command]]
