@@ -1,7 +1,7 @@
 """The input of both models: what the user gives, or random numbers in the shape a model tells.
 
 Data lies as the first model takes it. Where one model has channels last (Keras) and the other
-first (torch), an input of rank 4 or 5 is an image and is moved for the second one; one of rank 3
+first (torch), an input of rank 4 to 6 is an image and is moved for the second one; one of rank 3
 is, if the models hold one-dimensional convolutions, and is a sequence else. If the outputs differ
 then, the other reading is tried as well: a batchnorm may be of sequences, a model may turn them.
 """
@@ -19,6 +19,7 @@ from .running import Input, model_of
 if TYPE_CHECKING:
     from ..expr import Array
 
+MAPS = (4, 5, 6)  # ranks of an image, a volume or frames of either, with the batch
 SEED, BATCH, FREE = 0, 2, 32  # FREE: a size that the model leaves open
 _CONVOLUTIONS = ("conv", "conv_transpose", "depthwise", "separable")
 
@@ -48,8 +49,10 @@ def data_for(a: Checkpoint, b: Checkpoint, data: Any = None) -> Data:
         arrays, ground = _seeded(a, b)
         names = ()
     ways = channels(a), channels(b)
-    likely = (3, 4, 5) if _one_dimensional(a) or _one_dimensional(b) else (4, 5)
-    readings = [tuple(across(x, *ways, ranks) for x in arrays) for ranks in (likely, (3, 4, 5), ())]
+    likely = (3, *MAPS) if _one_dimensional(a) or _one_dimensional(b) else MAPS
+    readings = [
+        tuple(across(x, *ways, ranks) for x in arrays) for ranks in (likely, (3, *MAPS), ())
+    ]
     apart: dict[tuple[tuple[int, ...], ...], tuple[Array, ...]] = {}
     for reading in readings:
         apart.setdefault(tuple((*x.shape, *x.strides) for x in reading), reading)
@@ -115,7 +118,7 @@ def _seeded(a: Checkpoint, b: Checkpoint) -> tuple[list[Array], str]:
             continue
         made = [_random(x, i) for i, x in enumerate(inputs)]
         if side is b:
-            ranks = (3, 4, 5) if _one_dimensional(a) or _one_dimensional(b) else (4, 5)
+            ranks = (3, *MAPS) if _one_dimensional(a) or _one_dimensional(b) else MAPS
             made = [across(x, channels(b), channels(a), ranks) for x in made]
         return made, f"random numbers of seed {SEED}"
     what = "tells no shape of its input, nor does the other model: give its inputs as data"

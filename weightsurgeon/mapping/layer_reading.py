@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from ..conventions import LEAVES, parts
+from ..conventions import LEAVES, group_of, parts
 from ..errors import shown
 from . import rules
 from .names import Pattern
@@ -99,9 +99,10 @@ def _judge_parts(reader: Reader, kind: str, sources: int, targets: int, at: Path
 def _judge_roles(reader: Reader, roles: Mapping[str, Any], kinds: list[str], at: Path) -> None:
     """`roles` names roles that a layer of this kind can have; a bias alone can be folded."""
     known = {r.partition("@")[0] for kind in kinds for r in LEAVES.get(kind, {})}
+    usual = sorted(r for r in known if group_of(r) != "quant")
     for role, way in roles.items():
         if known and role not in known:
-            text = f"a {kinds[0]} has no {shown(role)}; it has {', '.join(sorted(known))}"
+            text = f"a {kinds[0]} has no {shown(role)}; it has {', '.join(usual)}"
             reader.refuse((*at, role), text, "role")
         elif isinstance(way, dict) and role != "bias":
             reader.refuse((*at, role), f"a {role} is not folded; a bias is")
